@@ -1,0 +1,432 @@
+"""The Helmholtz machine: a network that dreams, and a network that explains."""
+
+import warnings
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+from tqdm.auto import trange
+
+from hmlib._checks import as_generator, check_array, check_count, check_number
+from hmlib.exact import all_states
+from hmlib.layers import SigmoidLayer
+from hmlib.likelihood import importance_log_likelihood
+from hmlib.units import _bernoulli
+from hmlib.wake_sleep import WakeSleep
+
+__all__ = ["HelmholtzMachine"]
+
+MAX_EXACT = 12  # hidden units up to which sums over explanations are written out: 4096 terms
+DEFAULT_DRAWS = 100  # explanations per sample where they are not
+
+
+class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""A Helmholtz machine of binary units, trained by wake-sleep (Dayan et al., 1995).
+
+    Two stacks of sigmoid layers share the same units. With two hidden layers x (top) and y, and
+    data d, the generative network G dreams from the top down and the recognition network R explains
+    from the bottom up::
+
+        p_G(xyd) = p_G(x) p_G(y|x) p_G(d|y)        p_R(xy|d) = p_R(y|d) p_R(x|y)
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Sizes of the hidden layers, from the one above the data to the top.
+    learning_rate : float or sequence of float
+        One number, or one for each pair of neighbouring layers, data side first.
+    n_epochs : int
+        Passes of :meth:`fit` over the data.
+    batch_size : int
+        Samples in a mini-batch; each is one wake step and one sleep step of as many dreams. 1 is
+        the on-line algorithm as it was published.
+    init : {"zero", "random"}
+        Start all parameters at zero, or the weights at normal random numbers. Zero works, because
+        sampling tells the units apart.
+    init_scale : float
+        Standard deviation of the random start.
+    binarize : {"resample", "threshold", "none"}
+        What to do with grey pixels: draw them anew as bits at each presentation, take "above one
+        half" as on, or feed them as they are. All but "threshold" want values in [0, 1].
+    random_state : None, int or numpy.random.Generator
+        The source of all randomness.
+    verbose : bool
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    generative_ : list of SigmoidLayer
+        ``generative_[l]`` predicts layer l from layer l + 1; layer 0 is the data.
+    recognition_ : list of SigmoidLayer
+        ``recognition_[l]`` predicts layer l + 1 from layer l.
+    prior_ : SigmoidLayer
+        The distribution of the top layer, a layer with no inputs.
+    prior_bias_ : ndarray
+        Its bias.
+    n_iter_ : int
+        Epochs trained so far.
+    n_features_in_ : int
+        Number of data units.
+    rng_ : numpy.random.Generator
+        The generator that training and sampling draw from.
+
+    Notes
+    -----
+    The parameters have the type of the data: float32 for float32 data, which trains about twice as
+    fast, and float64 otherwise. Methods that take data check it, and raise ``ValueError`` for NaN,
+    for a wrong number of columns and, unless ``binarize="threshold"``, for values outside [0, 1].
+
+    References
+    ----------
+    Dayan, Hinton, Neal and Zemel (1995), *The Helmholtz machine*. Hinton, Dayan, Frey and Neal
+    (1995), *The wake-sleep algorithm for unsupervised neural networks*. The chapters *The Helmholtz
+    machine* and *Wake-sleep*.
+    """
+
+    def __init__(
+        self,
+        hidden=(64, 16),
+        *,
+        learning_rate=0.1,
+        n_epochs=50,
+        batch_size=20,
+        init="random",
+        init_scale=0.1,
+        binarize="resample",
+        random_state=None,
+        verbose=False,
+    ):
+        self.hidden = hidden
+        self.learning_rate = learning_rate
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.init = init
+        self.init_scale = init_scale
+        self.binarize = binarize
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # --- training ---------------------------------------------------------------------------------
+
+    def fit(self, X, y=None):
+        """Train from a fresh start for ``n_epochs`` passes over ``X``; Ctrl-C keeps what was learnt.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Bits, or grey values: see ``binarize``.
+        y : ignored
+
+        Returns
+        -------
+        HelmholtzMachine
+            The machine itself.
+        """
+        n_epochs = check_count(self.n_epochs, "n_epochs", minimum=0)
+        X = self._check_data(X, reset=True)
+        self._initialize(X.shape[1], X.dtype)
+        try:
+            for _ in trange(n_epochs, disable=not self.verbose, desc="wake-sleep", unit="epoch"):
+                self._epoch(X)
+        except KeyboardInterrupt:
+            warnings.warn(
+                f"training was interrupted after {self.n_iter_} of {n_epochs} epochs; the machine "
+                "keeps what it has learnt, and partial_fit continues",
+                stacklevel=2,
+            )
+        return self
+
+    def partial_fit(self, X, y=None):
+        """Train for one more pass over ``X``, from where the machine stands; starts it if need be.
+
+        Parameters and return value as for :meth:`fit`.
+        """
+        first = not hasattr(self, "generative_")
+        X = self._check_data(X, reset=first)
+        if first:
+            self._initialize(X.shape[1], X.dtype)
+        self._epoch(X.astype(self.prior_bias_.dtype, copy=False))
+        return self
+
+    def _initialize(self, n_features, dtype):
+        """Make both networks; both start alike, as two stacks over the same units."""
+        sizes = [n_features, *self._check_hidden()]
+        check_number(self.init_scale, "init_scale", low=0)
+        if self.init not in ("zero", "random"):
+            raise ValueError(f'init must be "zero" or "random", got {self.init!r}')
+        scale = self.init_scale if self.init == "random" else 0.0
+        self.rng_ = as_generator(self.random_state)
+        pairs = list(zip(sizes, sizes[1:]))
+        self.generative_ = [SigmoidLayer.random(a, b, scale, self.rng_, dtype) for b, a in pairs]
+        self.recognition_ = [SigmoidLayer.random(b, a, scale, self.rng_, dtype) for b, a in pairs]
+        self.prior_ = SigmoidLayer.zeros(0, sizes[-1], dtype)
+        self.n_iter_ = 0
+
+    def _epoch(self, X):
+        """Present every sample once, in random order, in mini-batches."""
+        rule = WakeSleep(self.learning_rate)
+        batch_size = check_count(self.batch_size, "batch_size")
+        order = self.rng_.permutation(len(X))
+        for start in range(0, len(X), batch_size):
+            batch = X[order[start : start + batch_size]]
+            rule.step(self, self._to_bits(batch, self.rng_), self.rng_)
+        self.n_iter_ += 1
+
+    # --- the two networks -------------------------------------------------------------------------
+
+    def explain(self, d, rng):
+        """Draw y, x, ... from p_R(xy...|d): bits of all layers, data first, for checked data."""
+        layers = [d]
+        for layer in self.recognition_:
+            layers.append(layer.sample(layers[-1], rng))
+        return layers
+
+    def dream(self, n_dreams, rng):
+        """Draw from p_G(xyd): bits of all layers, data first, ``n_dreams`` rows each."""
+        layers = [self.prior_.sample(self._nothing(n_dreams), rng)]
+        for layer in reversed(self.generative_):
+            layers.append(layer.sample(layers[-1], rng))
+        return layers[::-1]
+
+    def recognize(self, X, *, means=False, random_state=None):
+        """Explain data: the activations of all layers, from the data up.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data.
+        means : bool
+            If true, pass probabilities upwards instead of bits (the mean-field pass). They are
+            exact for the first hidden layer, given bits, and an approximation above it.
+        random_state : None, int or numpy.random.Generator
+            None continues the machine's own generator.
+
+        Returns
+        -------
+        list of ndarray
+            ``[d, y, x, ...]``, shapes (n_samples, size of the layer).
+        """
+        rng = self._rng(random_state)
+        X = self._check_data(X)
+        if not means:
+            return self.explain(self._to_bits(X, rng), rng)
+        layers = [X if self.binarize != "threshold" else self._to_bits(X, rng)]
+        for layer in self.recognition_:
+            layers.append(layer.mean(layers[-1]))
+        return layers
+
+    def reconstruct(self, X, *, random_state=None):
+        """Explain data up to the top, then dream back down: probabilities of the data units.
+
+        Parameters as for :meth:`recognize`.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_features)
+            p_G(d_i = 1 | y) for one y drawn on the way down.
+        """
+        rng = self._rng(random_state)
+        state = self.recognize(X, random_state=rng)[-1]
+        for layer in reversed(self.generative_[1:]):
+            state = layer.sample(state, rng)
+        return self.generative_[0].mean(state)
+
+    def sample(self, n_samples=1, *, probabilities=False, random_state=None):
+        """Dream: draw data from p_G(d).
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of dreams.
+        probabilities : bool
+            If true, return p_G(d_i = 1 | y) for the y of each dream instead of bits: smoother
+            pictures of the same dreams.
+        random_state : None, int or numpy.random.Generator
+            None continues the machine's own generator.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_features)
+            Bits, or probabilities.
+        """
+        rng = self._rng(random_state)
+        d, y, *_ = self.dream(check_count(n_samples, "n_samples"), rng)
+        return self.generative_[0].mean(y) if probabilities else d
+
+    def transform(self, X, layer=-1):
+        """Compute the recognition means of one layer, the top one by default, as features.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data.
+        layer : int
+            Index of the layer: 0 is the data, -1 the top.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, size of the layer)
+            The mean-field pass of :meth:`recognize`; deterministic.
+        """
+        layers = self.recognize(X, means=True)
+        if layer not in range(-len(layers), len(layers)):
+            raise ValueError(f"layer must be an int from 0 to {len(layers) - 1}, got {layer!r}")
+        return layers[layer]
+
+    # --- energies and likelihoods -----------------------------------------------------------------
+
+    def energy(self, *layers):
+        """Compute E_G(xyd) = -log p_G(xyd) in nats, from the states of all layers, top first.
+
+        Parameters
+        ----------
+        *layers : array_like, shape (n_samples, size of the layer)
+            x, y, ..., d: the top layer first and the data last. Bits; d may be grey.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,)
+            Energies.
+        """
+        check_is_fitted(self)
+        sizes = [len(self.prior_bias_), *(layer.n_out for layer in reversed(self.generative_))]
+        if len(layers) != len(sizes):
+            raise ValueError(f"energy needs the states of {len(sizes)} layers, got {len(layers)}")
+        states = [
+            check_array(state, f"layer {len(sizes) - 1 - i}", ndim=2, n_columns=n, low=0, high=1)
+            for i, (state, n) in enumerate(zip(layers, sizes))
+        ]
+        if len({len(state) for state in states}) > 1:
+            raise ValueError(f"layers must have as many rows each, got {[len(s) for s in states]}")
+        return -self._log_joint(states[::-1])
+
+    def log_weights(self, X, rng):
+        """Draw one explanation per sample and return log p_G(xyd) - log p_R(xy|d), in nats.
+
+        Its mean over explanations is minus the free-energy bound; the mean of its exponential is
+        p_G(d).
+        """
+        layers = self.explain(self._to_bits(self._check_data(X), rng), rng)
+        return self._log_joint(layers) - self._log_recognition(layers)
+
+    def free_energy_bound(self, X, n_samples=None, *, random_state=None):
+        """Compute F_G^R(d) = <E_G(xyd)>_R - H_R(xy|d) = F_G(d) + KL[p_R(xy|d), p_G(xy|d)], in nats.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data. Grey pixels are treated as in training.
+        n_samples : int or None
+            Explanations to average over, per sample. None writes the sum out for a machine of up to
+            12 hidden units, and else draws 100.
+        random_state : None, int or numpy.random.Generator
+            None continues the machine's own generator.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,)
+            The bound: never below -log p_G(d), up to sampling noise where it is sampled.
+        """
+        rng, X = self._rng(random_state), self._check_data(X)
+        if n_samples is None and sum(self._check_hidden()) <= MAX_EXACT:
+            log_joint, log_recognition = self._log_tables(self._to_bits(X, rng))
+            return (np.exp(log_recognition) * (log_recognition - log_joint)).sum(axis=1)
+        n_samples = DEFAULT_DRAWS if n_samples is None else check_count(n_samples, "n_samples")
+        return -sum(self.log_weights(X, rng) for _ in range(n_samples)) / n_samples
+
+    def score_samples(self, X, n_samples=None, *, random_state=None):
+        """Compute log p_G(d) for each sample, in nats.
+
+        Parameters and defaults as for :meth:`free_energy_bound`: exact for up to 12 hidden units if
+        ``n_samples`` is None, else estimated by
+        :func:`hmlib.likelihood.importance_log_likelihood`, which also gives the error bar.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,)
+            Log-probabilities.
+        """
+        rng, X = self._rng(random_state), self._check_data(X)
+        if n_samples is None and sum(self._check_hidden()) <= MAX_EXACT:
+            return logsumexp(self._log_tables(self._to_bits(X, rng))[0], axis=1)
+        n_samples = DEFAULT_DRAWS if n_samples is None else n_samples
+        return importance_log_likelihood(self, X, n_samples, rng).estimate
+
+    def score(self, X, y=None):
+        """Compute the mean of :meth:`score_samples`, in nats per sample: larger is better."""
+        return float(self.score_samples(X).mean())
+
+    def _log_joint(self, layers):
+        """Compute log p_G(xyd) for states of all layers, data first."""
+        return self.generative_[0].log_prob(layers[1], layers[0]) + self._log_prior(layers[1:])
+
+    def _log_prior(self, hidden):
+        """Compute log p_G(xy) for states of the hidden layers, lowest first."""
+        pairs = zip(self.generative_[1:], hidden[1:], hidden)
+        top = self.prior_.log_prob(hidden[-1][:, :0], hidden[-1])
+        return top + sum(layer.log_prob(above, below) for layer, above, below in pairs)
+
+    def _log_recognition(self, layers):
+        """Compute the sum of log p_R(layer above | layer) for states of a run of layers."""
+        pairs = zip(self.recognition_[-len(layers) + 1 :], layers, layers[1:])
+        return sum(layer.log_prob(below, above) for layer, below, above in pairs)
+
+    def _log_tables(self, d):
+        """Compute log p_G(xyd) and log p_R(xy|d) of every explanation: two (n_samples, 2^H) arrays."""
+        sizes = self._check_hidden()
+        hidden = np.split(all_states(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
+        log_joint = self.generative_[0].log_prob_table(hidden[0], d).T + self._log_prior(hidden)
+        upper = self._log_recognition(hidden) if len(hidden) > 1 else 0.0
+        return log_joint, self.recognition_[0].log_prob_table(d, hidden[0]) + upper
+
+    # --- small print ------------------------------------------------------------------------------
+
+    @property
+    def prior_bias_(self):
+        """Bias of the top layer: p_G(x_k = 1) = sigmoid(prior_bias_[k])."""
+        return self.prior_.bias
+
+    @property
+    def _n_features_out(self):
+        return self.hidden[-1]
+
+    def _nothing(self, n):
+        """Return the empty input of the prior, ``n`` rows of it."""
+        return np.empty((n, 0), dtype=self.prior_bias_.dtype)
+
+    def _rng(self, random_state):
+        check_is_fitted(self)
+        return self.rng_ if random_state is None else as_generator(random_state)
+
+    def _check_hidden(self):
+        """Return the sizes of the hidden layers."""
+        hidden = self.hidden if isinstance(self.hidden, (tuple, list)) else None
+        if not hidden:
+            raise ValueError(f"hidden must be a tuple of layer sizes, got {self.hidden!r}")
+        return [check_count(size, f"hidden[{i}]") for i, size in enumerate(hidden)]
+
+    def _check_data(self, X, reset=False):
+        """Return data as a finite float array (float32 kept) of the right width and range."""
+        if self.binarize not in ("resample", "threshold", "none"):
+            raise ValueError(
+                f'binarize must be "resample", "threshold" or "none", got {self.binarize!r}'
+            )
+        if not reset:
+            check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        if self.binarize != "threshold":
+            check_array(X, "X", low=0, high=1)
+        return X
+
+    def _to_bits(self, X, rng):
+        """Turn grey pixels into what the machine sees."""
+        if self.binarize == "resample":
+            return _bernoulli(X, rng)
+        return (X > 0.5).astype(X.dtype) if self.binarize == "threshold" else X
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.positive_only = self.binarize != "threshold"
+        return tags
