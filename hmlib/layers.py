@@ -113,8 +113,9 @@ class SigmoidLayer:
             The learning rate.
         """
         error = y - self.mean(x)
-        self.weights += (rate / len(error)) * (x.T @ error)
-        self.bias += rate * error.mean(axis=0)
+        step = rate / len(error)
+        self.weights += step * (x.T @ error)
+        self.bias += step * error.sum(axis=0)
 
     def __repr__(self):
         return f"SigmoidLayer({self.n_in} -> {self.n_out}, {self.weights.dtype})"

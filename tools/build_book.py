@@ -1,0 +1,94 @@
+"""Build the book: `jupyter-book build`, strict, with a cache that knows about the library.
+
+Three things that Jupyter Book does not do by itself:
+
+* Its cache of executed chapters looks at a chapter's own cells only.  Here a change in what the
+  chapters import, read or are run with (see `fingerprint`) empties it.
+* Sphinx re-reads a page only when its file changed, so a warning or an error of the last build
+  would not be seen in the next one.  Unless the last build succeeded, every page is read again.
+* Pages of chapters that were removed or renamed stay in the site.  A changed table of contents or
+  configuration therefore starts the site anew; chapters still come from the cache.
+
+What was true of the last build is kept in `_build/.book.json`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXECUTION = ("requirements.txt", "hmlib/**/*.py", "data/results/**/*")
+SITE = ("_config.yml", "_toc.yml", "assets/**/*", "vendor/SHA256SUMS", "references.bib")
+
+
+def fingerprint(root: Path, patterns: tuple[str, ...], *extra: str) -> str:
+    """One hash of the names and contents of all files that match, and of `extra`."""
+    total = hashlib.sha256("\0".join(extra).encode())
+    files = {p for pattern in patterns for p in root.glob(pattern) if p.is_file()}
+    for path in sorted(files):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def data_sets() -> str:
+    """Which data sets $HMLIB_DATA offers: chapters show more when they are there."""
+    folder = Path(os.environ.get("HMLIB_DATA") or "/nonexistent")
+    return " ".join(sorted(f"{p.name}:{p.stat().st_size}" for p in folder.glob("*.npz")))
+
+
+def forget_what_is_stale(root: Path, now: dict[str, str]) -> list[str]:
+    """Remove those parts of `_build` that the next build must not reuse; say which."""
+    build = root / "_build"
+    record = build / ".book.json"
+    try:
+        last = json.loads(record.read_text())
+    except (OSError, ValueError):
+        last = {}
+    stale = {}
+    if last.get("execution") != now["execution"]:
+        stale[".jupyter_cache"] = "the library, its results or the pinned packages changed"
+    if stale or last.get("site") != now["site"] or not last.get("succeeded"):
+        stale |= dict.fromkeys((".doctrees", "html"), "pages must be read again")
+    stale = {name: why for name, why in stale.items() if (build / name).exists()}
+    for name in stale:
+        shutil.rmtree(build / name)
+    # From here on the build counts as failed until it has succeeded, even if it is killed.
+    build.mkdir(exist_ok=True)
+    record.write_text(json.dumps(now | {"succeeded": False}))
+    return [f"{name}: {why}" for name, why in stale.items()]
+
+
+def build(root: Path) -> int:
+    """Bring `_build/html` up to date; the exit status of jupyter-book."""
+    now = {
+        "execution": fingerprint(root, EXECUTION, sys.version, data_sets()),
+        "site": fingerprint(root, SITE),
+    }
+    for line in forget_what_is_stale(root, now):
+        print("discarding", line, flush=True)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # that of this environment
+    command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
+    status = subprocess.run(command, cwd=root).returncode
+    if status == 0:
+        (root / "_build" / ".book.json").write_text(json.dumps(now | {"succeeded": True}))
+    return status
+
+
+def main() -> None:
+    start = time.perf_counter()
+    status = build(ROOT)
+    seconds = time.perf_counter() - start
+    if status:
+        print(f"\nThe book was NOT built ({seconds:.0f} s): see the errors above.", file=sys.stderr)
+        sys.exit(status)
+    print(f"\nThe book is in {ROOT / '_build' / 'html' / 'index.html'} ({seconds:.0f} s).")
+
+
+if __name__ == "__main__":
+    main()
