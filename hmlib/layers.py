@@ -55,7 +55,9 @@ class SigmoidLayer:
         """Make a layer with W_ij drawn from the normal distribution N(0, scale^2), and b = 0."""
         layer = cls.zeros(n_in, n_out, dtype)
         scale = check_number(scale, "scale", low=0)
-        layer.weights += scale * as_generator(random_state).standard_normal((n_in, n_out), dtype=dtype)
+        layer.weights += scale * as_generator(random_state).standard_normal(
+            (n_in, n_out), dtype=dtype
+        )
         return layer
 
     @property

@@ -42,7 +42,9 @@ def test_energies_may_be_stacked():
 def test_entropy_and_divergence_by_hand():
     assert_allclose(exact.entropy(np.full(8, 1 / 8)), np.log(8))
     assert exact.entropy([0.0, 1.0]) == 0
-    assert_allclose(exact.kl_divergence([0.5, 0.5], [0.25, 0.75]), 0.5 * np.log(2) + 0.5 * np.log(2 / 3))
+    assert_allclose(
+        exact.kl_divergence([0.5, 0.5], [0.25, 0.75]), 0.5 * np.log(2) + 0.5 * np.log(2 / 3)
+    )
     assert exact.kl_divergence([1.0, 0.0], [1.0, 0.0]) == 0
     assert exact.kl_divergence([0.5, 0.5], [1.0, 0.0]) == np.inf
 

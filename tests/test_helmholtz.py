@@ -80,7 +80,9 @@ def test_dreams_follow_the_exact_distribution(machine):
     n, n_dreams = machine.n_features_in_, 40_000
     p = np.exp(machine.score_samples(all_states(n)))
     dreams = machine.sample(n_dreams, random_state=1)
-    frequency = np.bincount((dreams @ 2.0 ** np.arange(n)[::-1]).astype(int), minlength=2**n) / n_dreams
+    frequency = (
+        np.bincount((dreams @ 2.0 ** np.arange(n)[::-1]).astype(int), minlength=2**n) / n_dreams
+    )
     assert (np.abs(frequency - p) < 5 * np.sqrt(p * (1 - p) / n_dreams) + 1e-9).all()
 
 
@@ -112,7 +114,9 @@ def expected_update(machine, layers, weights, which):
         tasks = [(layer, above, below) for layer, (below, above) in zip(machine.generative_, pairs)]
         tasks.append((machine.prior_, layers[-1][:, :0], layers[-1]))
     else:
-        tasks = [(layer, below, above) for layer, (below, above) in zip(machine.recognition_, pairs)]
+        tasks = [
+            (layer, below, above) for layer, (below, above) in zip(machine.recognition_, pairs)
+        ]
     for layer, x, y in tasks:
         error = weights[:, None] * (y - layer.mean(x))
         updates.append(np.append((x.T @ error).ravel(), error.sum(axis=0)))
@@ -156,7 +160,9 @@ def test_the_expected_sleep_step_descends_the_divergence_averaged_over_dreams(ma
         return (np.exp(log_joint) * (log_posterior - log_recognition)).sum()
 
     update = expected_update(machine, layers, joint, "sleep")
-    assert_allclose(update, -numerical_gradient(divergence_over_dreams, machine.recognition_), atol=1e-8)
+    assert_allclose(
+        update, -numerical_gradient(divergence_over_dreams, machine.recognition_), atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("phase", ["wake", "sleep"])
@@ -172,7 +178,9 @@ def test_each_phase_takes_that_expected_step_and_touches_one_network_only(phase)
         weights = np.exp(-machine.energy(*joint_states(machine)[::-1]))
     expected = expected_update(machine, joint_states(machine), weights, phase)
     before, untouched = parameters(taught), parameters(others)
-    rule.wake(machine, np.tile(d, (n // 16, 1)), rng) if phase == "wake" else rule.sleep(machine, n, rng)
+    rule.wake(machine, np.tile(d, (n // 16, 1)), rng) if phase == "wake" else rule.sleep(
+        machine, n, rng
+    )
     # every entry of the update is a mean of n numbers in [-1, 1]
     assert np.abs(parameters(taught) - before - expected).max() < 5 / np.sqrt(n)
     assert np.abs(expected).max() > 0.05
@@ -223,7 +231,9 @@ def test_more_samples_come_closer_and_one_sample_is_the_bound():
 )
 def test_any_architecture_trains_and_stays_a_distribution(n_data, hidden, init, seed):
     X = np.random.default_rng(seed).integers(0, 2, (10, n_data)).astype(float)
-    machine = HelmholtzMachine(hidden, n_epochs=2, batch_size=3, init=init, random_state=seed).fit(X)
+    machine = HelmholtzMachine(hidden, n_epochs=2, batch_size=3, init=init, random_state=seed).fit(
+        X
+    )
     d = all_states(n_data)
     log_p = machine.score_samples(d)
     assert_allclose(np.exp(log_p).sum(), 1, rtol=1e-9)
@@ -285,7 +295,10 @@ def test_saturated_machines_stay_finite_and_silent(recwarn):
     d = all_states(4).astype(np.float32)
     for _ in range(3):
         machine.partial_fit(d)
-    assert np.isfinite(machine.free_energy_bound(d)).all() and np.isfinite(machine.score_samples(d)).all()
+    assert (
+        np.isfinite(machine.free_energy_bound(d)).all()
+        and np.isfinite(machine.score_samples(d)).all()
+    )
     assert np.isfinite(machine.score_samples(d, 10)).all()
     assert not recwarn.list
 
@@ -371,7 +384,9 @@ def test_bad_use_is_named(call, message):
     [
         HelmholtzMachine((4, 2), n_epochs=3, binarize="threshold"),
         HelmholtzMachine((3,), n_epochs=3, binarize="threshold", init="zero"),
-        HelmholtzMachine((3, 2, 2), n_epochs=2, binarize="threshold", learning_rate=[0.3, 0.1, 0.1]),
+        HelmholtzMachine(
+            (3, 2, 2), n_epochs=2, binarize="threshold", learning_rate=[0.3, 0.1, 0.1]
+        ),
     ]
 )
 def test_scikit_learn_contract(estimator, check):

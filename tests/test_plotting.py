@@ -10,9 +10,9 @@ import pytest
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from hmlib import plotting, widgets  # noqa: E402
+from hmlib import plotting, widgets
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,9 @@ def test_a_drawing_names_both_networks_and_every_layer():
 
 def test_every_pair_of_colours_differs_in_lightness_or_hue_for_dichromats():
     """Simulate red- and green-blindness (Vienot, 1999, linear RGB) and compare the first four lines."""
-    rgb = np.array([matplotlib.colors.to_rgb(plotting.COLORS[c]) for c in list(plotting.COLORS)[:4]])
+    rgb = np.array(
+        [matplotlib.colors.to_rgb(plotting.COLORS[c]) for c in list(plotting.COLORS)[:4]]
+    )
     linear = rgb**2.2
     for matrix in (
         [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
@@ -90,7 +92,10 @@ def test_the_text_form_says_what_it_is():
         (lambda: plotting.draw_machine([3, 2], names=["a"]), "names must be 2"),
         (lambda: slider(caption=" "), "must say something"),
         (lambda: slider(alt=lambda v: ""), "must say something"),
-        (lambda: widgets.frames(plt.plot, [], label="a", alt=str, caption="b"), "at least one value"),
+        (
+            lambda: widgets.frames(plt.plot, [], label="a", alt=str, caption="b"),
+            "at least one value",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):

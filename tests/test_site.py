@@ -202,14 +202,14 @@ TOO_WIDE = """() => {
 
 CUT = """() => {
   const wider = s => [...document.querySelectorAll(s)].filter(e => e.scrollWidth > e.clientWidth + 1);
-  const tex = new Map([...(window.MathJax?.startup?.document?.math || [])].map(m => [m.typesetRoot, m.math]));
+  const formulas = window.MathJax?.startup?.document?.math || [];
+  const tex = new Map([...formulas].map(m => [m.typesetRoot, m.math.trim().split('\\n')[0]]));
+  const longest = e => e.textContent.split('\\n').reduce((a, b) => a.length < b.length ? b : a);
   return [...wider('article mjx-container[display]').map(e => 'formula: ' + tex.get(e)),
-          ...wider('article .cell_input pre').map(e => 'code: ' + e.innerText.slice(0, 150))];
+          ...wider('article .cell_input pre').map(e => 'code: ' + longest(e).trim())];
 }"""
-AXE = {
-    "resultTypes": ["violations"],
-    "preload": False,
-}  # else it would fetch style sheets again, from wrong addresses
+# Without preload: axe would fetch style sheets again, from wrong addresses.
+AXE = {"resultTypes": ["violations"], "preload": False}
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,9 @@ def test_log_sigmoid_is_right_where_the_naive_formula_underflows():
 def test_log_bernoulli_is_the_sum_of_the_log_probabilities_of_the_units(u, seed):
     x = np.random.default_rng(seed).integers(0, 2, len(u))
     signs = 2 * x - 1
-    assert_allclose(units.log_bernoulli(x, u), units.log_sigmoid(signs * u).sum(), rtol=1e-9, atol=1e-9)
+    assert_allclose(
+        units.log_bernoulli(x, u), units.log_sigmoid(signs * u).sum(), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_log_bernoulli_of_grey_values_is_an_expectation_over_bits():
@@ -69,7 +71,10 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone
         (lambda: units.sample_bernoulli([1.2]), r"p must lie in \[0, 1\]"),
         (lambda: units.sample_spins([-0.1]), r"p must lie in \[0, 1\]"),
         (lambda: units.sample_bernoulli([0.5], random_state=-1), "random_state must be"),
-        (lambda: units.sample_bernoulli([0.5], random_state=np.random.RandomState(0)), "random_state"),
+        (
+            lambda: units.sample_bernoulli([0.5], random_state=np.random.RandomState(0)),
+            "random_state",
+        ),
         (lambda: units.log_bernoulli([0.0, 2.0], [0.0, 0.0]), r"x must lie in \[0, 1\]"),
         (lambda: units.log_bernoulli([0.0, 1.0], [0.0]), "same number of units"),
     ],
