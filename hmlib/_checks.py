@@ -41,6 +41,8 @@ def check_array(values, name, *, ndim=None, n_columns=None, low=None, high=None,
     """
     try:
         array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise TypeError
         if array.dtype not in (np.float32, np.float64):
             array = array.astype(np.float64)
     except (TypeError, ValueError):

@@ -118,7 +118,8 @@ def kl_divergence(p, q):
     Returns
     -------
     float
-        At least 0; infinite if q(s) = 0 for a state with p(s) > 0.
+        At least 0, up to rounding and the tolerance of 1e-6 on the sums; infinite if q(s) = 0 for
+        a state with p(s) > 0.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """The Helmholtz machine: a network that dreams, and a network that explains."""
 
 import warnings
+from numbers import Integral
 
 import numpy as np
 from scipy.special import logsumexp
@@ -19,6 +20,7 @@ __all__ = ["HelmholtzMachine"]
 
 MAX_EXACT = 12  # hidden units up to which sums over explanations are written out: 4096 terms
 DEFAULT_DRAWS = 100  # explanations per sample where they are not
+ROWS_AT_ONCE = 1000  # of a table with 2^12 columns: 33 MB
 
 
 class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -48,7 +50,9 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Standard deviation of the random start.
     binarize : {"resample", "threshold", "none"}
         What to do with grey pixels: draw them anew as bits at each presentation, take "above one
-        half" as on, or feed them as they are. All but "threshold" want values in [0, 1].
+        half" as on, or feed them as they are. All but "threshold" want values in [0, 1]. Measures
+        such as :meth:`score_samples` turn grey pixels into bits once per call and are about those
+        bits; with "none" they get a cross-entropy instead of a log-probability.
     random_state : None, int or numpy.random.Generator
         The source of all randomness.
     verbose : bool
@@ -69,13 +73,15 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     n_features_in_ : int
         Number of data units.
     rng_ : numpy.random.Generator
-        The generator that training and sampling draw from.
+        The generator that training draws from. Everything else draws from its children, unless it
+        gets a ``random_state``: looking at a machine does not change how it goes on learning.
 
     Notes
     -----
-    The parameters have the type of the data: float32 for float32 data, which trains about twice as
-    fast, and float64 otherwise. Methods that take data check it, and raise ``ValueError`` for NaN,
-    for a wrong number of columns and, unless ``binarize="threshold"``, for values outside [0, 1].
+    The parameters have the type of the data: float32 for float32 data, which makes large layers up
+    to twice as fast, and float64 otherwise. Methods that take data check it, and raise
+    ``ValueError`` for NaN, for a wrong number of columns and, unless ``binarize="threshold"``, for
+    values outside [0, 1].
 
     References
     ----------
@@ -156,6 +162,7 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if self.init not in ("zero", "random"):
             raise ValueError(f'init must be "zero" or "random", got {self.init!r}')
         scale = self.init_scale if self.init == "random" else 0.0
+        WakeSleep(self.learning_rate).rates(len(sizes) - 1)  # complain now, not in the first step
         self.rng_ = as_generator(self.random_state)
         pairs = list(zip(sizes, sizes[1:]))
         self.generative_ = [SigmoidLayer.random(a, b, scale, self.rng_, dtype) for b, a in pairs]
@@ -200,7 +207,7 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             If true, pass probabilities upwards instead of bits (the mean-field pass). They are
             exact for the first hidden layer, given bits, and an approximation above it.
         random_state : None, int or numpy.random.Generator
-            None continues the machine's own generator.
+            None draws from a child of the machine's own generator.
 
         Returns
         -------
@@ -219,12 +226,17 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def reconstruct(self, X, *, random_state=None):
         """Explain data up to the top, then dream back down: probabilities of the data units.
 
-        Parameters as for :meth:`recognize`.
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data.
+        random_state : None, int or numpy.random.Generator
+            None draws from a child of the machine's own generator.
 
         Returns
         -------
         ndarray, shape (n_samples, n_features)
-            p_G(d_i = 1 | y) for one y drawn on the way down.
+            p_G(d_i = 1 | y) for the last y that was drawn.
         """
         rng = self._rng(random_state)
         state = self.recognize(X, random_state=rng)[-1]
@@ -243,7 +255,7 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             If true, return p_G(d_i = 1 | y) for the y of each dream instead of bits: smoother
             pictures of the same dreams.
         random_state : None, int or numpy.random.Generator
-            None continues the machine's own generator.
+            None draws from a child of the machine's own generator.
 
         Returns
         -------
@@ -270,7 +282,7 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             The mean-field pass of :meth:`recognize`; deterministic.
         """
         layers = self.recognize(X, means=True)
-        if layer not in range(-len(layers), len(layers)):
+        if not isinstance(layer, Integral) or layer not in range(-len(layers), len(layers)):
             raise ValueError(f"layer must be an int from 0 to {len(layers) - 1}, got {layer!r}")
         return layers[layer]
 
@@ -293,10 +305,10 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         sizes = [len(self.prior_bias_), *(layer.n_out for layer in reversed(self.generative_))]
         if len(layers) != len(sizes):
             raise ValueError(f"energy needs the states of {len(sizes)} layers, got {len(layers)}")
-        states = [
-            check_array(state, f"layer {len(sizes) - 1 - i}", ndim=2, n_columns=n, low=0, high=1)
-            for i, (state, n) in enumerate(zip(layers, sizes))
-        ]
+        states = []
+        for above_data, state, n in zip(range(len(sizes))[::-1], layers, sizes):
+            allowed = {"bits": True} if above_data else {"low": 0, "high": 1}
+            states.append(check_array(state, f"layer {above_data}", ndim=2, n_columns=n, **allowed))
         if len({len(state) for state in states}) > 1:
             raise ValueError(f"layers must have as many rows each, got {[len(s) for s in states]}")
         return -self._log_joint(states[::-1])
@@ -316,42 +328,45 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Parameters
         ----------
         X : array_like, shape (n_samples, n_features)
-            Data. Grey pixels are treated as in training.
+            Bits. Grey pixels become bits once, see ``binarize``: pass bits, or the same
+            ``random_state``, to compare two measures.
         n_samples : int or None
             Explanations to average over, per sample. None writes the sum out for a machine of up to
             12 hidden units, and else draws 100.
         random_state : None, int or numpy.random.Generator
-            None continues the machine's own generator.
+            None draws from a child of the machine's own generator.
 
         Returns
         -------
         ndarray, shape (n_samples,)
             The bound: never below -log p_G(d), up to sampling noise where it is sampled.
         """
-        rng, X = self._rng(random_state), self._check_data(X)
-        if n_samples is None and sum(self._check_hidden()) <= MAX_EXACT:
-            log_joint, log_recognition = self._log_tables(self._to_bits(X, rng))
-            return (np.exp(log_recognition) * (log_recognition - log_joint)).sum(axis=1)
+        rng = self._rng(random_state)
+        d = self._to_bits(self._check_data(X), rng)
+        if n_samples is None and self._is_small():
+            return _in_pieces(self._exact_bound, d)
         n_samples = DEFAULT_DRAWS if n_samples is None else check_count(n_samples, "n_samples")
-        return -sum(self.log_weights(X, rng) for _ in range(n_samples)) / n_samples
+        return -sum(self.log_weights(d, rng) for _ in range(n_samples)) / n_samples
 
     def score_samples(self, X, n_samples=None, *, random_state=None):
         """Compute log p_G(d) for each sample, in nats.
 
         Parameters and defaults as for :meth:`free_energy_bound`: exact for up to 12 hidden units if
         ``n_samples`` is None, else estimated by
-        :func:`hmlib.likelihood.importance_log_likelihood`, which also gives the error bar.
+        :func:`hmlib.likelihood.importance_log_likelihood`, which also gives the error bar and wants
+        at least 2 samples.
 
         Returns
         -------
         ndarray, shape (n_samples,)
             Log-probabilities.
         """
-        rng, X = self._rng(random_state), self._check_data(X)
-        if n_samples is None and sum(self._check_hidden()) <= MAX_EXACT:
-            return logsumexp(self._log_tables(self._to_bits(X, rng))[0], axis=1)
+        rng = self._rng(random_state)
+        d = self._to_bits(self._check_data(X), rng)
+        if n_samples is None and self._is_small():
+            return _in_pieces(self._exact_log_p, d)
         n_samples = DEFAULT_DRAWS if n_samples is None else n_samples
-        return importance_log_likelihood(self, X, n_samples, rng).estimate
+        return importance_log_likelihood(self, d, n_samples, rng).estimate
 
     def score(self, X, y=None):
         """Compute the mean of :meth:`score_samples`, in nats per sample: larger is better."""
@@ -372,13 +387,30 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         pairs = zip(self.recognition_[-len(layers) + 1 :], layers, layers[1:])
         return sum(layer.log_prob(below, above) for layer, below, above in pairs)
 
-    def _log_tables(self, d):
-        """Compute log p_G(xyd) and log p_R(xy|d) of every explanation: two (n_samples, 2^H) arrays."""
-        sizes = self._check_hidden()
-        hidden = np.split(all_states(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
-        log_joint = self.generative_[0].log_prob_table(hidden[0], d).T + self._log_prior(hidden)
+    def _exact_log_p(self, d):
+        """Compute log p_G(d) by summing over all explanations."""
+        return logsumexp(self._joint_table(d), axis=1)
+
+    def _exact_bound(self, d):
+        """Compute F_G^R(d) by summing over all explanations."""
+        log_recognition = self._recognition_table(d)
+        return (np.exp(log_recognition) * (log_recognition - self._joint_table(d))).sum(axis=1)
+
+    def _joint_table(self, d):
+        """Compute log p_G(xyd) of every explanation of every row, shape (n_samples, 2^H)."""
+        hidden = self._explanations()
+        return self.generative_[0].log_prob_table(hidden[0], d).T + self._log_prior(hidden)
+
+    def _recognition_table(self, d):
+        """Compute log p_R(xy|d) of every explanation of every row, shape (n_samples, 2^H)."""
+        hidden = self._explanations()
         upper = self._log_recognition(hidden) if len(hidden) > 1 else 0.0
-        return log_joint, self.recognition_[0].log_prob_table(d, hidden[0]) + upper
+        return self.recognition_[0].log_prob_table(d, hidden[0]) + upper
+
+    def _explanations(self):
+        """List all states of the hidden units, as one array for each layer, lowest first."""
+        sizes = self._hidden_sizes()
+        return np.split(all_states(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
 
     # --- small print ------------------------------------------------------------------------------
 
@@ -389,18 +421,26 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     @property
     def _n_features_out(self):
-        return self.hidden[-1]
+        return self._hidden_sizes()[-1]
+
+    def _hidden_sizes(self):
+        """Return the sizes of the hidden layers as fitted, whatever ``hidden`` says by now."""
+        return [layer.n_out for layer in self.recognition_]
+
+    def _is_small(self):
+        return sum(self._hidden_sizes()) <= MAX_EXACT
 
     def _nothing(self, n):
         """Return the empty input of the prior, ``n`` rows of it."""
         return np.empty((n, 0), dtype=self.prior_bias_.dtype)
 
     def _rng(self, random_state):
+        """Return the generator for anything but training."""
         check_is_fitted(self)
-        return self.rng_ if random_state is None else as_generator(random_state)
+        return self.rng_.spawn(1)[0] if random_state is None else as_generator(random_state)
 
     def _check_hidden(self):
-        """Return the sizes of the hidden layers."""
+        """Return the sizes of the hidden layers as asked for."""
         hidden = self.hidden if isinstance(self.hidden, (tuple, list)) else None
         if not hidden:
             raise ValueError(f"hidden must be a tuple of layer sizes, got {self.hidden!r}")
@@ -430,3 +470,9 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.positive_only = self.binarize != "threshold"
         return tags
+
+
+def _in_pieces(function, X):
+    """Apply a row-wise function to ``X`` piece by piece, because its tables are large."""
+    pieces = [function(X[i : i + ROWS_AT_ONCE]) for i in range(0, len(X), ROWS_AT_ONCE)]
+    return np.concatenate(pieces)

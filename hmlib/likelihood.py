@@ -29,7 +29,8 @@ def importance_log_likelihood(machine, X, n_samples=100, random_state=None):
         Returns log w for one draw of explanations, shape (n_samples,): see
         :class:`hmlib.helmholtz.HelmholtzMachine`.
     X : array_like, shape (n, n_units)
-        Data as the machine takes it.
+        Bits. A machine that resamples grey data would draw new bits for every explanation, and the
+        estimate would not be that of log p(d).
     n_samples : int
         K, the number of explanations for each sample; at least 2, so that there is an error bar.
     random_state : None, int or numpy.random.Generator
@@ -49,7 +50,7 @@ def importance_log_likelihood(machine, X, n_samples=100, random_state=None):
     References
     ----------
     Owen (2013), *Monte Carlo theory, methods and examples*, chapter 9. Bornschein and Bengio
-    (2015), *Reweighted wake-sleep*, eq. 5. The chapter *The Helmholtz machine*.
+    (2015), *Reweighted wake-sleep*. The chapter *Wake-sleep*.
     """
     n_samples = check_count(n_samples, "n_samples", minimum=2)
     rng = as_generator(random_state)

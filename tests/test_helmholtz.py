@@ -42,6 +42,18 @@ def joint_states(machine):
     return np.split(all_states(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
 
 
+def tables(machine, d):
+    """Compute log p_G(xyd) and log p_R(xy|d) of every explanation, row by row, from single layers."""
+    hidden = np.split(all_states(sum(machine.hidden)), np.cumsum(machine.hidden)[:-1], axis=1)
+    log_joint, log_recognition = [], []
+    for row in d:
+        layers = [np.tile(row, (len(hidden[0]), 1)), *hidden]
+        log_joint.append(-machine.energy(*layers[::-1]))
+        steps = zip(machine.recognition_, layers, layers[1:])
+        log_recognition.append(sum(layer.log_prob(a, b) for layer, a, b in steps))
+    return np.array(log_joint), np.array(log_recognition)
+
+
 SHAPES = [(4, (3, 2)), (5, (3,)), (3, (3, 2, 2)), (6, (1, 1, 1))]
 
 
@@ -68,7 +80,7 @@ def test_the_marginal_is_the_joint_summed_over_explanations(machine):
 
 def test_the_bound_is_free_energy_plus_divergence_of_the_explanations(machine):
     d = all_states(machine.n_features_in_)
-    log_joint, log_recognition = machine._log_tables(d)
+    log_joint, log_recognition = tables(machine, d)
     free_energy, bound = -machine.score_samples(d), machine.free_energy_bound(d)
     posterior = np.exp(log_joint + free_energy[:, None])
     gap = [kl_divergence(r, g) for r, g in zip(np.exp(log_recognition), posterior)]
@@ -98,7 +110,7 @@ def test_explanations_follow_the_recognition_network(machine):
     d = np.tile(all_states(machine.n_features_in_)[3], (20_000, 1))
     layers = machine.recognize(d, random_state=2)
     index = (np.hstack(layers[1:]) @ 2.0 ** np.arange(sum(machine.hidden))[::-1]).astype(int)
-    p = np.exp(machine._log_tables(d[:1])[1][0])
+    p = np.exp(tables(machine, d[:1])[1][0])
     frequency = np.bincount(index, minlength=len(p)) / len(d)
     assert (np.abs(frequency - p) < 5 * np.sqrt(p * (1 - p) / len(d)) + 1e-9).all()
 
@@ -141,7 +153,7 @@ def numerical_gradient(objective, layers, h=1e-5):
 def test_the_expected_wake_step_descends_the_bound(machine):
     d, layers = all_states(machine.n_features_in_), joint_states(machine)
     world = np.random.default_rng(5).dirichlet(np.ones(len(d)))
-    log_recognition = machine._log_tables(d)[1]
+    log_recognition = tables(machine, d)[1]
     weights = (world[:, None] * np.exp(log_recognition)).ravel()
     update = expected_update(machine, layers, weights, "wake")
     gradient = numerical_gradient(
@@ -155,7 +167,7 @@ def test_the_expected_sleep_step_descends_the_divergence_averaged_over_dreams(ma
     joint = np.exp(-machine.energy(*layers[::-1]))
 
     def divergence_over_dreams():
-        log_joint, log_recognition = machine._log_tables(d)
+        log_joint, log_recognition = tables(machine, d)
         log_posterior = log_joint - machine.score_samples(d)[:, None]
         return (np.exp(log_joint) * (log_posterior - log_recognition)).sum()
 
@@ -173,7 +185,7 @@ def test_each_phase_takes_that_expected_step_and_touches_one_network_only(phase)
     taught = [*machine.generative_, machine.prior_] if phase == "wake" else machine.recognition_
     others = machine.recognition_ if phase == "wake" else [*machine.generative_, machine.prior_]
     if phase == "wake":
-        weights = np.exp(machine._log_tables(d)[1]).ravel() / len(d)
+        weights = np.exp(tables(machine, d)[1]).ravel() / len(d)
     else:
         weights = np.exp(-machine.energy(*joint_states(machine)[::-1]))
     expected = expected_update(machine, joint_states(machine), weights, phase)
@@ -215,11 +227,125 @@ def test_more_samples_come_closer_and_one_sample_is_the_bound():
     exact, bound = machine.score_samples(d), machine.free_energy_bound(d)
     errors = [np.mean(exact - machine.score_samples(d, k, random_state=0)) for k in (2, 20, 2000)]
     assert errors[0] > errors[1] > abs(errors[2])
+    draws = -np.array([machine.log_weights(d, np.random.default_rng(seed)) for seed in range(4000)])
+    error = draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
     sampled = machine.free_energy_bound(d, 4000, random_state=0)
-    assert np.abs(sampled - bound).mean() < 0.02 * bound.mean()
+    assert (np.abs(sampled - bound) < 5 * error).all()
+
+
+@pytest.mark.parametrize("mode", ["resample", "threshold", "none"])
+def test_exact_and_sampled_answers_are_about_the_same_bits(mode):
+    machine = scrambled_machine(binarize=mode, scale=0.5)
+    grey = np.random.default_rng(0).random((40, 4))
+    seen = machine.recognize(grey, random_state=3)[0]
+    for measure in (machine.score_samples, machine.free_energy_bound):
+        exact = measure(grey, random_state=3)
+        assert_allclose(exact, measure(seen), rtol=1e-12)
+        assert_allclose(measure(grey, 4000, random_state=3), exact, atol=0.15)
+
+
+def test_large_machines_draw_one_hundred_explanations_by_default(monkeypatch):
+    machine, d = scrambled_machine(), all_states(4)
+    exact = machine.score_samples(d)
+    monkeypatch.setattr("hmlib.helmholtz.MAX_EXACT", 4)
+    for measure in (machine.score_samples, machine.free_energy_bound):
+        assert_array_equal(measure(d, random_state=0), measure(d, 100, random_state=0))
+    assert (machine.score_samples(d, random_state=0) != exact).all()
+
+
+def test_large_tables_are_computed_piece_by_piece(monkeypatch):
+    machine, d = scrambled_machine(), all_states(4)
+    whole = machine.score_samples(d), machine.free_energy_bound(d)
+    monkeypatch.setattr("hmlib.helmholtz.ROWS_AT_ONCE", 5)
+    assert_allclose(whole, (machine.score_samples(d), machine.free_energy_bound(d)), rtol=1e-12)
+
+
+def test_estimate_and_error_bar_of_three_given_weights():
+    class Given:
+        def __init__(self, weights):
+            self.log_weights_left = iter(np.log(weights))
+
+        def log_weights(self, X, rng):
+            return next(self.log_weights_left)
+
+    w = np.array([[1.0, 2.0], [3.0, 2.0], [8.0, 2.0]])
+    result = importance_log_likelihood(Given(w), np.zeros((2, 1)), 3)
+    assert_allclose(result.estimate, np.log([4, 2]))
+    error = [w[:, 0].std(ddof=1) / (np.sqrt(3) * 4), 0]
+    assert_allclose(result.standard_error, error, atol=1e-7)
 
 
 # --- behaviour --------------------------------------------------------------------------------------
+
+
+def test_score_is_the_mean_and_transform_the_mean_field_pass():
+    machine, d = scrambled_machine(), all_states(4)
+    assert machine.score(d) == pytest.approx(machine.score_samples(d).mean())
+    y = machine.recognition_[0].mean(d)
+    assert_array_equal(machine.transform(d, 1), y)
+    assert_array_equal(machine.transform(d), machine.recognition_[1].mean(y))
+
+
+def test_reconstructions_have_the_exact_mean():
+    machine = scrambled_machine()
+    d, y, x = np.tile([1.0, 0, 1, 1], (40_000, 1)), all_states(3), all_states(2)
+    R, G = machine.recognition_, machine.generative_
+    p_x = np.exp(R[0].log_prob_table(d[:1], y)) @ np.exp(R[1].log_prob_table(y, x))
+    exact = p_x @ np.exp(G[1].log_prob_table(x, y)) @ G[0].mean(y)
+    p = machine.reconstruct(d, random_state=0)
+    assert (np.abs(p.mean(axis=0) - exact[0]) < 5 * p.std(axis=0) / 200).all()
+
+
+def test_an_epoch_presents_every_sample_once_in_a_new_order_as_new_bits(monkeypatch):
+    seen = []
+    monkeypatch.setattr(WakeSleep, "step", lambda rule, machine, d, rng: seen.append(d.copy()))
+    HelmholtzMachine((2,), n_epochs=2, batch_size=5, random_state=0).fit(np.eye(12))
+    assert [len(d) for d in seen] == [5, 5, 2] * 2
+    first, second = np.split(np.concatenate(seen).argmax(axis=1), 2)
+    assert_array_equal(np.sort(first), np.arange(12))
+    assert_array_equal(np.sort(second), np.arange(12))
+    assert (first != second).any() and (first != np.arange(12)).any()
+    seen.clear()
+    HelmholtzMachine((2,), n_epochs=1, random_state=0).fit(np.full((2000, 2), 0.3))
+    d = np.concatenate(seen)
+    assert set(np.unique(d)) == {0, 1} and abs(d.mean() - 0.3) < 5 * np.sqrt(0.21 / d.size)
+
+
+def test_a_step_dreams_as_often_as_it_wakes(monkeypatch):
+    n = []
+    monkeypatch.setattr(WakeSleep, "sleep", lambda rule, machine, n_dreams, rng: n.append(n_dreams))
+    WakeSleep().step(scrambled_machine(), all_states(4), np.random.default_rng(0))
+    assert n == [16]
+
+
+def test_both_networks_start_as_told():
+    def start(init):
+        machine = HelmholtzMachine((40, 30), n_epochs=0, init=init, init_scale=0.7, random_state=0)
+        return machine.fit(np.zeros((1, 50)))
+
+    assert not parameters(layers_of(start("zero"))).any()
+    machine = start("random")
+    for layer in [*machine.generative_, *machine.recognition_]:
+        assert abs(layer.weights.std() / 0.7 - 1) < 0.1 and not layer.bias.any()
+
+
+def test_looking_at_a_machine_does_not_change_how_it_learns():
+    X = np.random.default_rng(0).random((30, 6))
+    machines = [HelmholtzMachine((3, 2), n_epochs=1, random_state=3).fit(X) for _ in range(2)]
+    machines[0].sample(3)
+    machines[0].score(X)
+    machines[0].reconstruct(X)
+    for machine in machines:
+        machine.partial_fit(X)
+    assert_array_equal(*(parameters(layers_of(machine)) for machine in machines))
+
+
+def test_a_fitted_machine_keeps_its_sizes_whatever_is_set_afterwards():
+    machine, d = scrambled_machine(), all_states(4)
+    before = machine.score_samples(d)
+    machine.set_params(hidden=(64, 16))
+    assert_array_equal(machine.score_samples(d), before)
+    assert len(machine.get_feature_names_out()) == machine.transform(d).shape[1] == 2
 
 
 @settings(max_examples=20, deadline=None)
@@ -335,6 +461,7 @@ GOOD = np.zeros((5, 4))
         ({"hidden": 5}, GOOD, "hidden must be a tuple"),
         ({"hidden": (3, 0)}, GOOD, r"hidden\[1\] must be an int of at least 1"),
         ({"learning_rate": 0}, GOOD, "learning_rate must be a number"),
+        ({"learning_rate": -1, "n_epochs": 0}, GOOD, "learning_rate must be a number"),
         ({"learning_rate": [0.1, 0.1, 0.1]}, GOOD, "learning_rate must be one number or 2 numbers"),
         ({"n_epochs": -1}, GOOD, "n_epochs must be an int of at least 0"),
         ({"batch_size": 0}, GOOD, "batch_size must be an int of at least 1"),
@@ -365,10 +492,15 @@ def test_bad_training_input_is_named(parameters, X, message):
         (lambda m: m.sample(0), "n_samples must be an int of at least 1"),
         (lambda m: m.sample(2, random_state=1.5), "random_state must be"),
         (lambda m: m.transform(GOOD, layer=3), "layer must be an int from 0 to 2"),
+        (lambda m: m.transform(GOOD, layer=1.0), "layer must be an int from 0 to 2"),
+        (
+            lambda m: m.energy(np.full((5, 2), 0.5), np.zeros((5, 3)), GOOD),
+            "layer 2 must hold only 0 and 1",
+        ),
         (lambda m: m.energy(GOOD), "energy needs the states of 3 layers, got 1"),
         (lambda m: m.energy(GOOD, GOOD, GOOD), "layer 2 must have 2 columns"),
         (lambda m: m.energy(np.zeros((5, 2)), np.zeros((4, 3)), GOOD), "as many rows each"),
-        (lambda m: m.energy(np.full((5, 2), 7), np.zeros((5, 3)), GOOD), "layer 2 must lie in"),
+        (lambda m: m.energy(np.full((5, 2), 7), np.zeros((5, 3)), GOOD), "layer 2 must hold only"),
     ],
 )
 def test_bad_use_is_named(call, message):

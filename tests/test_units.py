@@ -43,6 +43,12 @@ def test_log_bernoulli_of_grey_values_is_an_expectation_over_bits():
     assert_allclose(units.log_bernoulli(x, u), expected.sum(), rtol=1e-12)
 
 
+def test_log_probabilities_are_summed_in_float64():
+    x, u = np.ones((1, 100_000), np.float32), np.full((1, 100_000), 0.1, np.float32)
+    exact = units.log_bernoulli(x.astype(float), u.astype(float))
+    assert_allclose(units.log_bernoulli(x, u), exact, rtol=1e-7)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_samples_keep_the_dtype_and_have_the_right_mean(dtype):
     p = np.tile(np.array([0.0, 0.1, 0.5, 1.0], dtype), (20_000, 1))
@@ -68,6 +74,7 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone
         (lambda: units.sigmoid([np.nan]), "u must be finite"),
         (lambda: units.log_sigmoid([np.inf]), "u must be finite"),
         (lambda: units.sigmoid("abc"), "u must be an array of numbers"),
+        (lambda: units.sigmoid([1j]), "u must be an array of numbers"),
         (lambda: units.sample_bernoulli([1.2]), r"p must lie in \[0, 1\]"),
         (lambda: units.sample_spins([-0.1]), r"p must lie in \[0, 1\]"),
         (lambda: units.sample_bernoulli([0.5], random_state=-1), "random_state must be"),
