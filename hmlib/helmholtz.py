@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
-from tqdm.auto import trange
+from tqdm import trange
 
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib.exact import all_states
