@@ -50,14 +50,15 @@ class Frames:
             f'src="data:image/png;base64,{base64.b64encode(png).decode()}"{" hidden" if i else ""}>'
             for i, (png, alt) in enumerate(zip(self.pngs, self.alts))
         )
-        values = html.escape(json.dumps(self.values))
+        label, caption, first = map(html.escape, (self.label, self.caption, self.values[0]))
+        values, on_input = html.escape(json.dumps(self.values)), html.escape(_ON_INPUT)
         return (
             f'<figure class="hm-frames">\n{images}\n'
-            f"<label>{html.escape(self.label)}: <output>{html.escape(self.values[0])}</output> "
+            f'<label style="display:block">{label}: <output>{first}</output> '
             f'<input type="range" min="0" max="{len(self.pngs) - 1}" value="0" step="1" '
-            f'autocomplete="off" aria-valuetext="{html.escape(self.values[0])}" '
-            f'data-values="{values}" oninput="{html.escape(_ON_INPUT)}"></label>\n'
-            f"<figcaption>{html.escape(self.caption)}</figcaption>\n</figure>"
+            f'style="display:block;width:100%" autocomplete="off" aria-valuetext="{first}" '
+            f'data-values="{values}" oninput="{on_input}"></label>\n'
+            f"<figcaption>{caption}</figcaption>\n</figure>"
         )
 
     def __repr__(self):
