@@ -72,6 +72,8 @@ def build(root: Path) -> int:
     }
     for line in forget_what_is_stale(root, now):
         print("discarding", line, flush=True)
+    # The front page shows what a chapter has computed, and Sphinx does not know that: read it again.
+    (root / "_build" / ".doctrees" / "intro.doctree").unlink(missing_ok=True)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")  # that of this environment
     command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
     status = subprocess.run(command, cwd=root).returncode
