@@ -9,9 +9,9 @@ Modules depend on each other in one direction only, from the top of this list to
 ``wake_sleep`` its learning rule, which needs to know nothing but layers
 ``likelihood`` importance sampling of log p(d)
 ``layers``     ``SigmoidLayer``, the one conditional that everything stochastic is made of
-``exact``      brute-force enumeration: the oracle of the tests
 ``units``      sigmoids, Bernoulli and spin sampling, log-probabilities
 ``datasets``   small worlds with known distributions, and image sets
+``exact``      brute-force enumeration: the oracle of the tests
 =============  =========================================================================
 """
 

@@ -30,6 +30,7 @@ import pooch
 from sklearn.datasets import load_digits
 
 from hmlib._checks import as_generator, check_count, check_number
+from hmlib.exact import all_states, entropy
 
 __all__ = ["Dataset", "World", "bars", "load", "pack", "rows", "shifter", "stripes"]
 
@@ -71,7 +72,7 @@ class World:
     @property
     def entropy(self):
         """H = -sum_k p_k log p_k in nats: no model can code the world more cheaply on average."""
-        return max(0.0, float(-self.probabilities @ np.log(self.probabilities)))
+        return entropy(self.probabilities)
 
     def sample(self, n_samples=1, random_state=None):
         """Draw patterns independently, pattern k with probability p_k.
@@ -271,8 +272,8 @@ def rows(side=4, p_on=0.5):
 
 
 def _subsets(n):
-    """All 2^n rows of n bits, in counting order."""
-    return ((np.arange(2**n)[:, None] >> np.arange(n)[::-1]) & 1).astype(np.uint8)
+    """All 2^n rows of n bits, in counting order, as small integers: bars are OR-ed."""
+    return all_states(n).astype(np.uint8)
 
 
 def _independent(bits, p_on):

@@ -99,7 +99,7 @@ def entropy(p):
         If ``p`` is not a probability distribution.
     """
     p = _check_distribution(p, "p")
-    return float(-xlogy(p, p).sum())
+    return max(0.0, float(-xlogy(p, p).sum()))  # a certain state gives -0.0
 
 
 def kl_divergence(p, q):

@@ -302,13 +302,13 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             Energies.
         """
         check_is_fitted(self)
-        sizes = [len(self.prior_bias_), *(layer.n_out for layer in reversed(self.generative_))]
+        sizes = [*self._hidden_sizes()[::-1], self.n_features_in_]
         if len(layers) != len(sizes):
             raise ValueError(f"energy needs the states of {len(sizes)} layers, got {len(layers)}")
-        states = []
-        for above_data, state, n in zip(range(len(sizes))[::-1], layers, sizes):
-            allowed = {"bits": True} if above_data else {"low": 0, "high": 1}
-            states.append(check_array(state, f"layer {above_data}", ndim=2, n_columns=n, **allowed))
+        states = [
+            check_array(state, f"layer {level}", ndim=2, n_columns=n, low=0, high=1, bits=level > 0)
+            for level, state, n in zip(range(len(sizes))[::-1], layers, sizes)
+        ]
         if len({len(state) for state in states}) > 1:
             raise ValueError(f"layers must have as many rows each, got {[len(s) for s in states]}")
         return -self._log_joint(states[::-1])
