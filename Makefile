@@ -6,6 +6,9 @@ PORT ?= 8000
 JOBS ?= 2
 CHAPTERS ?=
 PYTEST_ARGS ?=
+EXPERIMENTS ?= all
+PROFILE ?= smoke
+BENCHMARKS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +23,7 @@ export VECLIB_MAXIMUM_THREADS := 1
 unexport MPLBACKEND
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test chapters serve lint lock clean
+.PHONY: help install book test chapters reproduce bench serve lint lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +51,17 @@ test: $(INSTALLED)  ## unit tests, chapters re-executed and compared, the site i
 chapters: $(INSTALLED)  ## re-execute and normalise the chapters, or CHAPTERS="chapters/a.ipynb ..."
 	@$(BIN)/python tools/run_chapters.py --jobs $(JOBS) $(CHAPTERS)
 
+reproduce: $(INSTALLED)  ## run what is missing of EXPERIMENTS=all with PROFILE=smoke, book or paper in JOBS=2 processes
+	@$(BIN)/hmlib reproduce $(EXPERIMENTS) --profile $(PROFILE) --jobs $(JOBS)
+
+# The pins of the book hold for what the peers need, too.
+$(VENV)/.peers: benchmarks/requirements.txt $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -r $<
+	@touch $@
+
+bench: $(VENV)/.peers  ## time the library against its peers, all or BENCHMARKS="recall ..."
+	@$(BIN)/python benchmarks/run.py $(BENCHMARKS)
+
 serve: $(INSTALLED)  ## serve _build/html on http://127.0.0.1:8000 (PORT=...)
 	@test -f _build/html/index.html || { echo "There is no site yet: run  make book" >&2; exit 1; }
 	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops)"
@@ -66,4 +80,4 @@ lock: $(INSTALLED)  ## pin requirements.txt again after pyproject.toml changed (
 
 clean:  ## remove what was built (not .venv)
 	rm -rf _build chapters/.ipynb_checkpoints .pytest_cache .ruff_cache *.egg-info
-	find hmlib tests tools -name __pycache__ -prune -exec rm -rf {} +
+	find hmlib tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +

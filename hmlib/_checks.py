@@ -62,5 +62,13 @@ def check_array(values, name, *, ndim=None, n_columns=None, low=None, high=None,
     return array
 
 
+def check_spins(values, name, *, n_columns=None):
+    """Return ``values`` as an array (n_samples, n_units) of -1 and +1, float32 kept."""
+    spins = check_array(values, name, ndim=2, n_columns=n_columns)
+    if not (np.abs(spins) == 1).all():
+        raise ValueError(f"{name} must hold only -1 and +1, got values {_range(spins)}")
+    return spins
+
+
 def _range(array):
     return f"from {array.min():g} to {array.max():g}"

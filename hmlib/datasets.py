@@ -30,9 +30,10 @@ import pooch
 from sklearn.datasets import load_digits
 
 from hmlib._checks import as_generator, check_count, check_number
+from hmlib._letters import PICTURES, SIDE
 from hmlib.exact import all_states, entropy
 
-__all__ = ["Dataset", "World", "bars", "load", "pack", "rows", "shifter", "stripes"]
+__all__ = ["Dataset", "World", "bars", "letters", "load", "pack", "rows", "shifter", "stripes"]
 
 MAX_SIDE = 12  # a world lists every pattern: here 2^12, or twice as many
 MAX_MIXED_SIDE = 8  # both orientations in one picture: 2^16
@@ -316,6 +317,32 @@ def _check_shifts(shifts):
     if not ok:
         raise ValueError(f"shifts must be different ints, at least one, got {shifts!r}")
     return values.tolist()
+
+
+# Letters ------------------------------------------------------------------------------------------
+
+
+def letters():
+    """Draw the capital letters A to Z as spins: patterns for an associative memory.
+
+    They are no random patterns: letters overlap with each other far more than coins would.
+
+    Returns
+    -------
+    patterns : ndarray, shape (26, 100), float64
+        Letter k, row by row: +1 for ink and -1 for paper.
+    shape : tuple of int
+        (10, 10): ``patterns[k].reshape(shape)`` is a picture.
+
+    References
+    ----------
+    Drawn for this book. The chapter *Hopfield networks*.
+    """
+    lines = [line.split() for line in PICTURES.splitlines() if line]
+    bands = [lines[start : start + SIDE] for start in range(0, len(lines), SIDE)]
+    pictures = ["".join(picture) for band in bands for picture in zip(*band, strict=True)]
+    ink = np.array([list(picture) for picture in pictures]) == "#"
+    return np.where(ink, 1.0, -1.0), (SIDE, SIDE)
 
 
 # Image sets ---------------------------------------------------------------------------------------

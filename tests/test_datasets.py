@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmlib import datasets
-from hmlib.datasets import bars, load, pack, rows, shifter, stripes
+from hmlib.datasets import bars, letters, load, pack, rows, shifter, stripes
 
 REPOSITORY = Path(__file__).parents[1]
 IMAGE_SETS = ("mnist", "fashion-mnist", "cifar10-gray")
@@ -277,6 +277,65 @@ def test_world_can_be_pickled():
 def test_bad_arguments_of_worlds_are_named(make, argument):
     with pytest.raises(ValueError, match=argument):
         make()
+
+
+# Letters ------------------------------------------------------------------------------------------
+
+LETTER_A = """
+....##....
+....##....
+...####...
+...#..#...
+..##..##..
+..##..##..
+..######..
+.########.
+.##....##.
+.##....##.
+"""
+
+
+def ink_of(letter):
+    patterns, shape = letters()
+    return patterns[ord(letter) - ord("A")].reshape(shape) > 0
+
+
+def test_letters_are_26_different_patterns_of_spins():
+    patterns, shape = letters()
+    assert patterns.shape == (26, 100)
+    assert patterns.dtype == np.float64
+    assert shape == (10, 10)
+    assert np.isin(patterns, (-1, 1)).all()
+    differences = (patterns[:, None] != patterns).sum(axis=2) + 100 * np.eye(26)
+    assert differences.min() >= 6
+    assert np.linalg.matrix_rank(patterns) == 26  # the pseudo-inverse can store them all
+
+
+def test_letters_stand_upright_and_in_order():
+    drawn = ["".join(row) for row in np.where(ink_of("A"), "#", ".")]
+    assert drawn == LETTER_A.split()
+    for letter in "AHIMOTUVWXY":
+        np.testing.assert_array_equal(ink_of(letter), ink_of(letter)[:, ::-1])
+    for letter in "BCDEHIOX":
+        rows_ = ink_of(letter).sum(axis=1)
+        assert abs(rows_[:5].sum() - rows_[5:].sum()) <= 4
+    assert ink_of("L")[:, 1:3].all()
+    assert ink_of("T")[:2, 1:9].all()
+    assert ink_of("J")[:5, :4].sum() == 0
+    assert ink_of("Q").sum() > ink_of("O").sum()
+
+
+def test_strokes_are_connected():
+    for letter in map(chr, range(ord("A"), ord("Z") + 1)):
+        ink = np.pad(ink_of(letter), 1)
+        reached = np.zeros_like(ink)
+        reached.flat[ink.argmax()] = True
+        for _ in range(ink.size):
+            spread = reached.copy()
+            for axis in (0, 1):
+                spread |= np.roll(reached, 1, axis) | np.roll(reached, -1, axis)
+            reached = spread & ink
+        assert (reached == ink).all(), letter
 
 
 # Digits -------------------------------------------------------------------------------------------

@@ -1,0 +1,199 @@
+"""How well restricted Boltzmann machines model images of digits, by learning rule.
+
+A run trains one machine on images whose grey values are drawn anew as bits at each presentation, and
+measures log p of the test images, drawn as bits once and for all. log Z comes from annealed
+importance sampling in both directions. Chapter *Restricted Boltzmann machines*.
+"""
+
+import pickle
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from hmlib.experiments.provenance import generator
+from hmlib.likelihood import annealed_importance_sampling
+from hmlib.rbm import RestrictedBoltzmannMachine
+from hmlib.units import sample_bernoulli
+
+NAME = "rbm-likelihood"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one profile trains and how it measures.
+
+    Attributes
+    ----------
+    data : tuple of str
+        The image set, one.
+    n_hidden : int
+        Hidden units.
+    rules : dict of str to dict
+        Arguments of the machine, by the name of the learning rule.
+    n_seeds : dict of str to int
+        Repetitions of each rule.
+    n_chains, n_betas : int
+        Annealing after training, in each direction.
+    light_betas : int
+        Annealing during training, with 100 chains; only forward.
+    every : int
+        Epochs from one point of the learning curve to the next.
+    n_steps : int
+        Gibbs steps from training images to the start of the reverse chains.
+    """
+
+    data: tuple
+    n_hidden: int
+    rules: dict
+    n_seeds: dict
+    n_chains: int
+    n_betas: int
+    light_betas: int
+    every: int
+    n_steps: int
+
+
+def _digits_rules(n_epochs):
+    """Spell out the rules for the 8 x 8 digits, which take small batches."""
+    common = {"n_epochs": n_epochs, "batch_size": 20, "learning_rate": (0.1, 0.001)}
+    return {
+        "CD-1": {"method": "cd", "n_steps": 1, **common},
+        "CD-25": {"method": "cd", "n_steps": 25, **common},
+        "PCD-1": {"method": "pcd", "n_steps": 1, **common},
+        "PCD-1 centred": {"method": "pcd", "n_steps": 1, "centered": True, **common},
+    }
+
+
+PROFILES = {
+    "smoke": Settings(
+        data=("digits",),
+        n_hidden=12,
+        rules=_digits_rules(n_epochs=2),
+        n_seeds={"CD-1": 2, "PCD-1 centred": 1},
+        n_chains=20,
+        n_betas=200,
+        light_betas=50,
+        every=1,
+        n_steps=20,
+    ),
+    "book": Settings(
+        data=("digits",),
+        n_hidden=64,
+        rules=_digits_rules(n_epochs=30),
+        n_seeds={"CD-1": 1, "PCD-1": 1, "PCD-1 centred": 1},
+        n_chains=100,
+        n_betas=2000,
+        light_betas=500,
+        every=5,
+        n_steps=1000,
+    ),
+}
+
+
+def runs(settings):
+    """List the keys: rule and seed."""
+    return [
+        {"rule": rule, "seed": seed}
+        for rule, n_seeds in settings.n_seeds.items()
+        for seed in range(n_seeds)
+    ]
+
+
+def run(settings, run, *, data, checkpoint=None):
+    """Train one machine and measure it; the state of training is saved after every epoch."""
+    (name,) = settings.data
+    x_train, x_test = data[name].x_train, data[name].x_test
+    test = sample_bernoulli(x_test, generator(what="test bits", data=name))
+    machine = RestrictedBoltzmannMachine(
+        settings.n_hidden, random_state=generator(**run), **settings.rules[run["rule"]]
+    )
+    curve = []
+    if saved := checkpoint and checkpoint.load():
+        machine, curve = pickle.loads(saved["state"].tobytes())
+    for epoch in range(getattr(machine, "n_iter_", 0) + 1, machine.n_epochs + 1):
+        machine.partial_fit(x_train)
+        if epoch % settings.every == 0:
+            curve.append([epoch, *_light(machine, test, settings, run)])
+        if checkpoint:
+            checkpoint.save(state=np.frombuffer(pickle.dumps((machine, curve)), np.uint8))
+    return {
+        **_measure(machine, x_train, test, settings, run),
+        "curve_epochs": [point[0] for point in curve],
+        "curve_log_likelihood": [point[1] for point in curve],
+        "curve_error": [point[2] for point in curve],
+    }
+
+
+def _light(machine, test, settings, run):
+    """Estimate the mean log-likelihood of the test images, and its error from log Z, quickly."""
+    rng = generator(**run, what="light", epoch=machine.n_iter_)
+    result = annealed_importance_sampling(machine, betas=settings.light_betas, random_state=rng)
+    return -machine.free_energy(test).mean() - result.log_partition, result.standard_error
+
+
+def _measure(machine, x_train, test, settings, run):
+    """Anneal in both directions; the reverse chains start from training images and long chains."""
+    rng = generator(**run, what="measure")
+    n_chains, betas = settings.n_chains, settings.n_betas
+    train = sample_bernoulli(x_train[rng.permutation(len(x_train))[: len(test)]], rng)
+    forward = annealed_importance_sampling(
+        machine, n_chains=n_chains, betas=betas, random_state=rng
+    )
+    images = train[rng.integers(len(train), size=n_chains)]
+    start = machine.gibbs(images, settings.n_steps, random_state=rng)
+    reverse = annealed_importance_sampling(
+        machine, n_chains=n_chains, betas=betas, reverse=True, start=start, random_state=rng
+    )
+    log_weight = -machine.free_energy(test)
+    log_likelihood = log_weight.mean() - forward.log_partition
+    return {
+        "log_likelihood": log_likelihood,
+        "error_log_partition": forward.standard_error,
+        "error_images": log_weight.std(ddof=1) / np.sqrt(len(test)),
+        "log_likelihood_reverse": log_weight.mean() - reverse.log_partition,
+        "error_reverse": reverse.standard_error,
+        "log_likelihood_train": -machine.free_energy(train).mean() - forward.log_partition,
+        "log_partition": forward.log_partition,
+        "log_partition_reverse": reverse.log_partition,
+        "effective_sample_size": forward.effective_sample_size,
+        "effective_sample_size_reverse": reverse.effective_sample_size,
+        "log_likelihood_base": _base(machine, test),
+        "n_epochs": machine.n_iter_,
+    }
+
+
+def _base(machine, test):
+    """Compute the mean log-likelihood of the machine without weights, the start of it all."""
+    b = machine.base_bias_.astype(float)
+    return (test.astype(float) @ b).mean() - np.logaddexp(0, b).sum()
+
+
+def summary(records):
+    """Average over the repetitions of each rule."""
+    groups = defaultdict(list)
+    for record in records:
+        groups[record["rule"]].append(record)
+    quantities = {
+        "log-lik. test": "log_likelihood",
+        "by reverse": "log_likelihood_reverse",
+        "train": "log_likelihood_train",
+        "err. log Z": "error_log_partition",
+        "err. reverse": "error_reverse",
+    }
+    rows = []
+    for rule, group in groups.items():
+        values = np.array([record["log_likelihood"] for record in group])
+        rows.append(
+            {
+                "rule": rule,
+                "epochs": group[0]["n_epochs"],
+                **{
+                    title: float(np.mean([record[name] for record in group]))
+                    for title, name in quantities.items()
+                },
+                "std. seeds": float(values.std(ddof=1)) if len(values) > 1 else None,
+                "runs": len(values),
+            }
+        )
+    return rows
