@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmlib._checks import as_generator, check_array, check_count, check_number
+from hmlib._checks import as_generator, check_array, check_count, check_number, check_spins
 from hmlib.spins import glauber_sweep, spin_energy
 
 __all__ = ["AnnealingResult", "geometric_schedule", "linear_schedule", "simulated_annealing"]
@@ -131,7 +131,9 @@ def simulated_annealing(
     if temperatures.size == 0:
         raise ValueError("temperatures must hold at least one temperature, got none")
     rng = as_generator(random_state)
-    states = check_array(states, "states", ndim=2, n_columns=len(weights))
+    states = check_spins(states, "states", n_columns=len(weights))
+    if not len(states):
+        raise ValueError("states must hold at least one state, got none")
     best_states, best_energies = states.copy(), spin_energy(states, weights, threshold)
     energies = []
     last = len(temperatures) - 1

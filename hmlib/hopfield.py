@@ -175,7 +175,8 @@ class HopfieldNetwork(_SpinMachine):
         Parameters
         ----------
         weights : array_like, shape (n_units, n_units)
-            Couplings w_ij, from unit j to unit i; copied as they are.
+            Couplings w_ij, from unit j to unit i; copied as they are. :meth:`partial_fit` would add
+            patterns by Hebb's rule, and leave the diagonal as it comes out.
         threshold, binarize, max_sweeps, random_state
             As for the class.
 
@@ -365,6 +366,7 @@ class HopfieldNetwork(_SpinMachine):
                 _heat_bath_sweep(states, W, theta, beta, rng, rng.permutation(len(W)))
                 yield states
         fields, resolution = _fields(states, W, theta), _resolution(W, theta)
+        W = np.asfortranarray(W)  # what a sweep needs are columns
         while (states * fields < -resolution).any():
             _sign_sweep(states, fields, W, resolution, rng.permutation(len(W)))
             yield states
@@ -743,41 +745,46 @@ class DenseAssociativeMemory(_SpinMachine):
         states, overlaps = self._check_spins(X).copy(), self._overlaps(X)
         rng = self._rng(random_state)
         trajectory = [states.copy()]
+        moving = np.arange(len(states))  # the others are at rest
         for _ in range(self._sweeps(max_sweeps)):
-            if not self._sweep(states, overlaps, rng.permutation(self.n_features_in_)):
+            s, m = states[moving], overlaps[moving]
+            turned = self._sweep(s, m, rng.permutation(self.n_features_in_))
+            states[moving], overlaps[moving] = s, m
+            moving = moving[turned]
+            if not moving.size:
                 break
             if return_trajectory:
                 trajectory.append(states.copy())
         return (states, np.stack(trajectory)) if return_trajectory else states
 
     def _sweep(self, states, overlaps, order):
-        """Turn each unit in turn if that lowers the energy, in place; say whether any has turned."""
-        any_turned = False
+        """Turn each unit in turn if that lowers the energy, in place; say where any has turned."""
+        turned = np.zeros(len(states), dtype=bool)
         for i in order:
-            (turning,) = np.nonzero(self._turning(states, overlaps, i))
-            if turning.size:
-                any_turned = True
-                states[turning, i] *= -1
-                overlaps[turning] += np.outer(2 * states[turning, i], self.patterns_[:, i])
-        return any_turned
+            turning = self._turning(states, overlaps, i)
+            states[turning, i] *= -1
+            overlaps[turning] += np.outer(2 * states[turning, i], self.patterns_[:, i])
+            turned |= turning
+        return turned
 
     def _turning(self, states, overlaps, i):
         """Say in which samples the energy would be lower with unit i the other way round."""
         turned = overlaps - np.outer(2 * states[:, i], self.patterns_[:, i])
-        now, then = self._depths(overlaps, turned)
-        rounding = ROUNDING * np.finfo(float).eps * np.abs(now + then)
-        return then - now > rounding
+        now, then = self._wells(overlaps, turned)
+        steepness = self.degree if self.interaction == "polynomial" else 1  # it magnifies rounding
+        relative = ROUNDING * np.finfo(float).eps * steepness
+        return (then - now).sum(axis=1) > relative * (np.abs(now) + np.abs(then)).sum(axis=1)
 
-    def _depths(self, *overlaps):
-        """Compute sum_mu F(xi^mu . s) for several states of each sample, but for a common factor.
+    def _wells(self, *overlaps):
+        """Compute F(xi^mu . s) for several states of each sample, but for a common factor.
 
-        The factor makes the largest term 1, so that none overflows.
+        The factor makes the largest well 1, so that none overflows.
         """
         if self.interaction == "exponential":
             largest = np.max(overlaps, axis=(0, 2))[:, None]
-            return [np.exp(x - largest).sum(axis=1) for x in overlaps]
+            return [np.exp(x - largest) for x in overlaps]
         largest = np.abs(overlaps).max(axis=(0, 2))[:, None]
-        return [((x / largest) ** self.degree).sum(axis=1) for x in overlaps]
+        return [_power(x / largest, self.degree) for x in overlaps]
 
     def _overlaps(self, X):
         """Compute xi^mu . s for each state and pattern, in float64: these whole numbers are exact."""
@@ -1023,6 +1030,16 @@ def _projector(rows):
         return np.zeros((rows.shape[1], rows.shape[1]))
     basis = orth(rows.T.astype(float))
     return basis @ basis.T
+
+
+def _power(x, degree):
+    """Compute x^degree by squaring, many times faster than ``**`` with floats."""
+    result = 1.0
+    while degree:
+        if degree % 2:
+            result = result * x
+        x, degree = x * x, degree // 2
+    return result
 
 
 def _kind(growth, n_units):

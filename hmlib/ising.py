@@ -339,7 +339,7 @@ class IsingModel:
         operation of NumPy runs over long stretches of memory, be it one large lattice or many small.
         """
         seam = [(0, 0 if self.periodic else 2 - side % 2) for side in self.shape]
-        return np.pad(np.moveaxis(states, 0, -1), [*seam, (0, 0)])
+        return np.ascontiguousarray(np.pad(np.moveaxis(states, 0, -1), [*seam, (0, 0)]))
 
     def _from_torus(self, torus):
         rows, cols = self.shape
@@ -438,12 +438,16 @@ class _CheckerboardWalk:
         demand = self.if_up.draw(coins, rng)
         demand_if_down = self.if_down.draw(coins, rng) if metropolis else demand
         for c, colour in enumerate(self.colours):
-            levels = self._levels(c)
-            up = levels >= demand[c]
+            levels, up = self._levels(c), colour.up.view(bool)
             if metropolis:
-                was_up = colour.up.view(bool)
-                up = (was_up & up) | (~was_up & (levels >= demand_if_down[c]))
-            colour.set(up if self.model.periodic else up & self.exists[c])
+                stays = up & (levels >= demand[c])
+                turns = ~up & (levels >= demand_if_down[c])
+                np.logical_or(stays, turns, out=up)
+            else:
+                np.greater_equal(levels, demand[c], out=up)
+            if not self.model.periodic:
+                colour.up &= self.exists[c]
+            colour.wrap()
 
     def _levels(self, c):
         """Rank the sums of neighbours by the probability to go up that they give."""
@@ -513,7 +517,7 @@ class _Sublattice:
         """Copy all spins from an array on the torus."""
         for part, place in self.places:
             part[:] = torus[place]
-        self._wrap()
+        self.wrap()
 
     def sites(self):
         """Return ``up`` without the copies."""
@@ -526,10 +530,10 @@ class _Sublattice:
         for part, place in self.places:
             torus[place] = 2 * part.view(np.int8) - 1
 
-    def set(self, up):
-        """Replace all spins by those of an array like ``up``."""
-        self.up[:] = up
-        self._wrap()
+    def wrap(self):
+        """Renew the copies, after ``up`` was changed."""
+        for copy, original in self.copies:
+            copy[:] = original
 
     def count_neighbours(self):
         """Count the neighbours that are up, for all sites of the other colour."""
@@ -539,10 +543,6 @@ class _Sublattice:
             np.add(in_both_rows, vertical, out=count)
             count += beside
         return counts
-
-    def _wrap(self):
-        for copy, original in self.copies:
-            copy[:] = original
 
 
 class _Demand:
@@ -581,7 +581,9 @@ class _Demand:
         n_marks = rng.poisson(self.marks_per_site * coins.size)
         where, chance = rng.random((2, n_marks))
         marked = (where * coins.size).astype(np.intp)
-        demand.reshape(-1)[marked] = (chance >= self.cumulative[:, None]).sum(axis=0)
+        demand.reshape(-1)[marked] = (chance >= self.cumulative[:, None]).sum(
+            axis=0, dtype=np.uint8
+        )
         return demand
 
 
@@ -615,9 +617,8 @@ def onsager_energy(temperature):
     """
     beta = 1 / _check_temperatures(temperature)
     x = 2 * np.tanh(2 * beta) ** 2 - 1
-    critical = x == 0
-    integral = np.where(critical, 0, x * ellipkm1(np.where(critical, 1, x**2)))
-    return -(1 + 2 / np.pi * integral) / np.tanh(2 * beta)
+    # No number in float64 has the square 1/2, so x is never 0 and K never infinite.
+    return -(1 + 2 / np.pi * x * ellipkm1(x**2)) / np.tanh(2 * beta)
 
 
 def onsager_magnetization(temperature):

@@ -156,27 +156,26 @@ def _resolution(weights, threshold):
 def _heat_bath_sweep(states, weights, threshold, beta, rng, order):
     """Draw each unit in turn from its distribution given the others, in place."""
     coins = rng.random((len(order), len(states)), dtype=states.dtype)
-    columns = np.ascontiguousarray(states.T)
+    units = np.array(states.T, order="C")
     for i, coin in zip(order, coins):
-        field = weights[i] @ columns - threshold[i]
-        columns[i] = np.where(coin < expit(2 * beta * field), 1, -1)
-    states[:] = columns.T
+        field = weights[i] @ units - threshold[i]
+        units[i] = np.where(coin < expit(2 * beta * field), 1, -1)
+    states[:] = units.T
 
 
 def _sign_sweep(states, fields, weights, resolution, order):
-    """Turn each unit in turn towards its field, in place; say whether any has turned.
+    """Turn each unit in turn towards its field, in place.
 
     Few units turn, so the fields are kept up to date instead of being computed: when unit i turns
     to s_i, every field h_j changes by 2 w_ji s_i.
     """
-    any_turned = False
+    units, couplings = np.array(states.T, order="C"), np.asfortranarray(weights)
     for i in order:
-        (turning,) = np.nonzero(states[:, i] * fields[:, i] < -resolution[i])
+        (turning,) = np.nonzero(units[i] * fields[:, i] < -resolution[i])
         if turning.size:
-            any_turned = True
-            states[turning, i] *= -1
-            fields[turning] += np.outer(2 * states[turning, i], weights[:, i])
-    return any_turned
+            units[i, turning] *= -1
+            fields[turning] += 2 * units[i, turning, None] * couplings[:, i]
+    states[:] = units.T
 
 
 def _check_system(states, weights, threshold):
