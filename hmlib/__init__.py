@@ -2,17 +2,24 @@
 
 Modules depend on each other in one direction only, from the top of this list to its bottom:
 
-=============  =========================================================================
-``plotting``   the style of the book, pictures of images and of networks
-``widgets``    sliders that work on a static page
-``helmholtz``  the Helmholtz machine
-``wake_sleep`` its learning rule, which needs to know nothing but layers
-``likelihood`` importance sampling of log p(d)
-``layers``     ``SigmoidLayer``, the one conditional that everything stochastic is made of
-``units``      sigmoids, Bernoulli and spin sampling, log-probabilities
-``datasets``   small worlds with known distributions, and image sets
-``exact``      brute-force enumeration: the oracle of the tests
-=============  =========================================================================
+===============  =========================================================================
+``cli``          the command ``hmlib``
+``experiments``  what is measured at full scale, and the store of its records
+``plotting``     the style of the book, pictures of images and of networks
+``widgets``      sliders that work on a static page
+``helmholtz``    the Helmholtz machine
+``hopfield``     Hopfield networks, continuous and dense ones, and the theory of their capacity
+``ising``        the Ising model on a lattice, Onsager's solution, spin glasses
+``annealing``    schedules of temperature, and simulated annealing
+``wake_sleep``   the learning rule of Helmholtz machines, which needs to know nothing but layers
+``likelihood``   importance sampling of log p(d)
+``layers``       ``SigmoidLayer``, the one conditional that everything stochastic is made of
+``spins``        fields, energies and sweeps of spins
+``units``        sigmoids, Bernoulli and spin sampling, log-probabilities
+``chains``       autocorrelation times, and error bars that know them
+``datasets``     small worlds with known distributions, and image sets
+``exact``        brute-force enumeration: the oracle of the tests
+===============  =========================================================================
 """
 
 __version__ = "0.1.0"
