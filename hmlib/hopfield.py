@@ -1029,7 +1029,10 @@ def _projector(rows):
     if not len(rows):
         return np.zeros((rows.shape[1], rows.shape[1]))
     basis = orth(rows.T.astype(float))
-    return basis @ basis.T
+    projector = basis @ basis.T
+    # Rounding noise must not decide where the exact coupling, and with it a field, is zero.
+    projector[np.abs(projector) < len(projector) * np.finfo(float).eps] = 0
+    return projector
 
 
 def _power(x, degree):
