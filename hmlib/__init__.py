@@ -8,11 +8,13 @@ Modules depend on each other in one direction only, from the top of this list to
 ``plotting``     the style of the book, pictures of images and of networks
 ``widgets``      sliders that work on a static page
 ``helmholtz``    the Helmholtz machine
+``rbm``          restricted Boltzmann machines, binary and Gaussian
+``boltzmann``    the general Boltzmann machine
 ``hopfield``     Hopfield networks, continuous and dense ones, and the theory of their capacity
 ``ising``        the Ising model on a lattice, Onsager's solution, spin glasses
 ``annealing``    schedules of temperature, and simulated annealing
 ``wake_sleep``   the learning rule of Helmholtz machines, which needs to know nothing but layers
-``likelihood``   importance sampling of log p(d)
+``likelihood``   importance sampling of log p(d), annealed importance sampling of log Z
 ``layers``       ``SigmoidLayer``, the one conditional that everything stochastic is made of
 ``spins``        fields, energies and sweeps of spins
 ``units``        sigmoids, Bernoulli and spin sampling, log-probabilities

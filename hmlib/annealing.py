@@ -124,7 +124,7 @@ def simulated_annealing(
     References
     ----------
     S. Kirkpatrick, C. D. Gelatt and M. P. Vecchi (1983), *Optimization by simulated annealing*. The
-    chapter *Ising model and simulated annealing*.
+    chapter *Spins, temperature, annealing*.
     """
     weights = _check_weights(weights)
     temperatures = check_array(temperatures, "temperatures", ndim=1, low=0)

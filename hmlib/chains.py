@@ -9,10 +9,10 @@ from hmlib._checks import check_array
 
 __all__ = ["MeanAndError", "autocorrelation_time", "mean_and_error"]
 
-WINDOW = (
-    6  # autocorrelation times; what a window this wide cuts off an exponential is e^-6 = 0.25 %
-)
-ENOUGH = 50  # autocorrelation times below which an estimate of that time is not worth much
+# In autocorrelation times. A window as wide as this cuts off e^-6 = 0.25 % of an exponential.
+WINDOW = 6
+# In autocorrelation times, too: an estimate from a shorter series is not worth much.
+ENOUGH = 50
 
 
 class MeanAndError(NamedTuple):
@@ -62,7 +62,7 @@ def autocorrelation_time(series):
     References
     ----------
     A. D. Sokal, *Monte Carlo methods in statistical mechanics: foundations and new algorithms*
-    (lecture notes, 1989), section 3. The chapter *Ising model and simulated annealing*.
+    (lecture notes, 1989), section 3. The chapter *Spins, temperature, annealing*.
     """
     tau, _ = _time_and_variance(_check_series(series))
     return tau

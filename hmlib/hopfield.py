@@ -145,8 +145,8 @@ class HopfieldNetwork(_SpinMachine):
     ----------
     J. J. Hopfield, PNAS 79:2554-2558, 1982. L. Personnaz, I. Guyon, G. Dreyfus, Physical Review A
     34:4217-4228, 1986. A. Storkey, *Increasing the capacity of a Hopfield network without
-    sacrificing functionality*, ICANN 1997. The chapters *Hopfield networks*, *Attractors* and
-    *Capacity*.
+    sacrificing functionality*, ICANN 1997. The chapters *Hopfield networks*, *Attractors and energy* and
+    *How much fits?*.
     """
 
     def __init__(
@@ -443,7 +443,7 @@ class ContinuousHopfieldNetwork(_SpinMachine):
     ----------
     J.-H. Li, A. N. Michel, W. Porod, *Analysis and synthesis of a class of neural networks: linear
     systems operating on a closed hypercube*, IEEE Transactions on Circuits and Systems
-    36:1405-1422, 1989. The chapter *Attractors*.
+    36:1405-1422, 1989. The chapter *Attractors and energy*.
     """
 
     def __init__(self, tau=10.0, step=0.15, *, max_iter=1000, tol=1e-9, binarize=None):
@@ -618,7 +618,7 @@ class DenseAssociativeMemory(_SpinMachine):
     ----------
     D. Krotov, J. J. Hopfield, *Dense associative memory for pattern recognition*, NIPS 2016.
     M. Demircigil, J. Heusel, M. Loewe, S. Upgang, F. Vermet, *On a model of associative memory with
-    huge storage capacity*, Journal of Statistical Physics 168:288-299, 2017. The chapter *Capacity*.
+    huge storage capacity*, Journal of Statistical Physics 168:288-299, 2017. The chapter *How much fits?*.
     """
 
     def __init__(
@@ -849,7 +849,7 @@ def crosstalk(patterns):
     References
     ----------
     J. Hertz, A. Krogh, R. G. Palmer, *Introduction to the Theory of Neural Computation*, 1991,
-    section 2.2. The chapter *Capacity*.
+    section 2.2. The chapter *How much fits?*.
     """
     X = _check_patterns(patterns).astype(float)
     n_patterns, n_units = X.shape
@@ -883,7 +883,7 @@ def error_probability(load):
     References
     ----------
     J. Hertz, A. Krogh, R. G. Palmer, *Introduction to the Theory of Neural Computation*, 1991,
-    section 2.2. The chapter *Capacity*.
+    section 2.2. The chapter *How much fits?*.
     """
     load = check_array(load, "load", low=0)
     with np.errstate(divide="ignore"):  # no load, no error
@@ -944,7 +944,7 @@ def retrieval_overlap(load):
     References
     ----------
     D. J. Amit, H. Gutfreund, H. Sompolinsky, *Storing infinite numbers of patterns in a spin-glass
-    model of neural networks*, Physical Review Letters 55:1530-1533, 1985. The chapter *Capacity*.
+    model of neural networks*, Physical Review Letters 55:1530-1533, 1985. The chapter *How much fits?*.
     """
     load = check_array(load, "load", low=0)
     return np.vectorize(_retrieval_overlap, otypes=[float])(load)[()]
@@ -1031,7 +1031,8 @@ def _projector(rows):
     basis = orth(rows.T.astype(float))
     projector = basis @ basis.T
     # Rounding noise must not decide where the exact coupling, and with it a field, is zero.
-    projector[np.abs(projector) < len(projector) * np.finfo(float).eps] = 0
+    for row in projector:  # row by row, so that no second matrix is needed
+        row[np.abs(row) < len(projector) * np.finfo(float).eps] = 0
     return projector
 
 

@@ -103,8 +103,7 @@ class IsingModel:
     References
     ----------
     R. J. Glauber (1963), *Time-dependent statistics of the Ising model*. N. Metropolis et al. (1953),
-    *Equation of state calculations by fast computing machines*. The chapter *Ising model and
-    simulated annealing*.
+    *Equation of state calculations by fast computing machines*. The chapter *Spins, temperature, annealing*.
     """
 
     def __init__(
@@ -430,7 +429,9 @@ class _CheckerboardWalk:
             colour.load(self.torus > 0)
         # A site's level is the sum of its neighbours + 4, which is even on a torus and halved there.
         sums = np.arange(-4, 5, 2 if model.periodic else 1) * (1 if model.coupling >= 0 else -1)
-        self.if_up, self.if_down = (_Demand(model.up_probability(s, sums)) for s in (1, -1))
+        self.if_up, self.if_down = (
+            _Demand(model.up_probability(s, sums), self.exists.shape) for s in (1, -1)
+        )
 
     def sweep(self):
         rng, metropolis = self.model.rng_, self.model.dynamics == "metropolis"
@@ -501,6 +502,9 @@ class _Sublattice:
         steps = [n_samples if parity == colour else -n_samples for parity in (0, 1)]
         self.beside = [part[start + step : stop + step] for part, step in zip(memory, steps)]
 
+        self.counts = np.empty_like(self.up)
+        self.in_both_rows = np.empty_like(self.up[0])
+
         (even, odd), right, left = parts, parts[colour], parts[1 - colour]
         self.copies = [
             (odd[0], odd[-2]),
@@ -536,13 +540,15 @@ class _Sublattice:
             copy[:] = original
 
     def count_neighbours(self):
-        """Count the neighbours that are up, for all sites of the other colour."""
-        counts = np.empty_like(self.up)
-        in_both_rows = self.up[0] + self.up[1]
-        for count, vertical, beside in zip(counts, (self.above, self.below), self.beside):
-            np.add(in_both_rows, vertical, out=count)
+        """Count the neighbours that are up, for all sites of the other colour.
+
+        The next call overwrites the counts.
+        """
+        np.add(self.up[0], self.up[1], out=self.in_both_rows)
+        for count, vertical, beside in zip(self.counts, (self.above, self.below), self.beside):
+            np.add(self.in_both_rows, vertical, out=count)
             count += beside
-        return counts
+        return self.counts
 
 
 class _Demand:
@@ -556,7 +562,7 @@ class _Demand:
     hit twice, and that is what makes the hits of different sites independent.
     """
 
-    def __init__(self, p):
+    def __init__(self, p, shape):
         self.highest = len(p) - 1
         # P(D = d) for d = 0 ... highest, and for a demand that no level meets.
         chances = np.diff(np.maximum.accumulate(p), prepend=0, append=1)
@@ -572,19 +578,21 @@ class _Demand:
         self.marks_per_site = np.log1p(extra / 256)  # no mark at all: 256 / (256 + extra)
         self.cumulative = np.cumsum(expected - dealt)[:-1] / max(extra, 1)  # P(D <= k | marked)
 
+        # Written anew in every draw: to reuse memory that is in the cache saves a tenth of a sweep.
+        self.demand, self.above = np.empty(shape, np.uint8), np.empty(shape, bool)
+
     def draw(self, coins, rng):
-        """Turn random bytes into demands."""
-        demand = np.full(coins.shape, self.least, dtype=np.uint8)
-        above = np.empty(coins.shape, dtype=bool)
+        """Turn random bytes into demands; the next draw overwrites them."""
+        self.demand.fill(self.least)
         for first in self.firsts:
-            demand += np.greater_equal(coins, first, out=above).view(np.uint8)
+            np.greater_equal(coins, first, out=self.above)
+            self.demand += self.above.view(np.uint8)
         n_marks = rng.poisson(self.marks_per_site * coins.size)
         where, chance = rng.random((2, n_marks))
         marked = (where * coins.size).astype(np.intp)
-        demand.reshape(-1)[marked] = (chance >= self.cumulative[:, None]).sum(
-            axis=0, dtype=np.uint8
-        )
-        return demand
+        exceeded = (chance >= self.cumulative[:, None]).view(np.uint8)
+        self.demand.reshape(-1)[marked] = np.add.reduce(exceeded, axis=0, dtype=np.uint8)
+        return self.demand
 
 
 def onsager_energy(temperature):
@@ -613,7 +621,7 @@ def onsager_energy(temperature):
     References
     ----------
     L. Onsager (1944), *Crystal statistics. I. A two-dimensional model with an order-disorder
-    transition*. The chapter *Ising model and simulated annealing*.
+    transition*. The chapter *Spins, temperature, annealing*.
     """
     beta = 1 / _check_temperatures(temperature)
     x = 2 * np.tanh(2 * beta) ** 2 - 1
@@ -644,7 +652,7 @@ def onsager_magnetization(temperature):
     References
     ----------
     C. N. Yang (1952), *The spontaneous magnetization of a two-dimensional Ising model*; the formula
-    is Onsager's. The chapter *Ising model and simulated annealing*.
+    is Onsager's. The chapter *Spins, temperature, annealing*.
     """
     beta = 1 / _check_temperatures(temperature)
     inverse_sinh = 2 * np.exp(-2 * beta) / -np.expm1(-4 * beta)  # does not overflow when it is cold
@@ -674,8 +682,8 @@ def sherrington_kirkpatrick(n_units, random_state=None):
 
     References
     ----------
-    D. Sherrington and S. Kirkpatrick (1975), *Solvable model of a spin-glass*. The chapter *Ising
-    model and simulated annealing*.
+    D. Sherrington and S. Kirkpatrick (1975), *Solvable model of a spin-glass*. The chapter
+    *Spins, temperature, annealing*.
     """
     n_units = check_count(n_units, "n_units", minimum=2)
     draws = as_generator(random_state).normal(scale=n_units**-0.5, size=(n_units, n_units))

@@ -4,9 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmlib._checks import as_generator, check_count
+from hmlib._checks import as_generator, check_array, check_count
 
-__all__ = ["LogLikelihood", "importance_log_likelihood"]
+__all__ = [
+    "AISResult",
+    "LogLikelihood",
+    "annealed_importance_sampling",
+    "importance_log_likelihood",
+]
+
+CHAINS_AT_ONCE = 1000  # more are annealed one group after another, so that they fit the memory
 
 
 class LogLikelihood(NamedTuple):
@@ -63,3 +70,147 @@ def importance_log_likelihood(machine, X, n_samples=100, random_state=None):
     # variance of w / mean(w) is E[w^2] / E[w]^2 - 1; rounding can push it below zero
     relative_variance = np.maximum(np.expm1(log_square - 2 * log_mean), 0)
     return LogLikelihood(log_mean, np.sqrt(relative_variance / (n_samples - 1)))
+
+
+class AISResult(NamedTuple):
+    """An estimate of a log-partition function by annealed importance sampling, in nats.
+
+    Attributes
+    ----------
+    log_partition : float
+        The estimate of log Z: log mean(w) of the weights w of all chains, or -log mean(1 / w) if
+        they were annealed in reverse.
+    standard_error : float
+        Its standard error by the delta method, s(w) / (sqrt(n) mean(w)), with 1 / w in place of w
+        for the reverse. It knows only the weights that were drawn: where the few that matter are
+        missing, it is too small.
+    log_weights : ndarray, shape (n_chains,)
+        log w of every chain; each w alone is an estimate of Z.
+    effective_sample_size : float
+        (sum w)^2 / sum w^2, between 1 and n_chains: as many equal weights would be worth as much.
+    """
+
+    log_partition: float
+    standard_error: float
+    log_weights: np.ndarray
+    effective_sample_size: float
+
+
+def annealed_importance_sampling(
+    machine,
+    *,
+    n_chains=100,
+    betas=10_000,
+    base="data",
+    reverse=False,
+    start=None,
+    random_state=None,
+):
+    r"""Estimate log Z of a machine by annealing from one whose Z is known (Neal, 2001).
+
+    A path of distributions p_beta = f_beta / Z_beta leads from the base, beta = 0, to the machine,
+    beta = 1. Each chain starts with x_0 from p_0 and then, for k = 1 ... K, multiplies its weight by
+    f_{beta_k}(x_{k-1}) / f_{beta_{k-1}}(x_{k-1}) and moves to x_k by a transition that leaves
+    p_{beta_k} invariant. The mean weight is an unbiased estimate of Z_1 / Z_0, so that of log Z is
+    on average too small; it misses the modes that no chain has found.
+
+    In reverse, chains start from the machine and end at the base. The mean of 1 / w is then an
+    unbiased estimate of Z_0 / Z_1, and the estimate of log Z on average too large. The two together
+    hold log Z between them, each up to its error (Burda, Grosse and Salakhutdinov, 2015). But the
+    reverse is only as good as its start: states that are not samples of the machine void the
+    promise, and a chain that has never visited a mode will not report it either.
+
+    Parameters
+    ----------
+    machine : object with a method ``annealing_path(base)``
+        Such as :class:`hmlib.rbm.RestrictedBoltzmannMachine`. The path has ``log_partition`` (log
+        Z_0), ``start(n, rng)`` and ``finish(n, rng)``, n states of the base and of the machine,
+        ``check(states)``, which returns valid states, and ``step(states, beta_from, beta_to, rng)``,
+        which returns log f_to - log f_from of the states, shape (n,), and the states after a
+        transition at ``beta_to``.
+    n_chains : int
+        Number of chains, at least 2, so that there is an error bar.
+    betas : int or array_like, shape (n_betas,)
+        Inverse temperatures, from 0 to 1 and increasing; a number of at least 2 stands for so many
+        at equal distances. Twice as many cost twice the time and halve the variance of log w, once
+        they are many.
+    base : "data", "uniform" or array_like
+        The base, as the machine understands it: for a restricted Boltzmann machine a machine
+        without weights, whose visible biases fit the data, are zero, or are given.
+    reverse : bool
+        Whether to go from the machine to the base.
+    start : array_like, shape (n_chains, n_units), optional
+        Only in reverse: samples of the machine to start from. None takes what ``path.finish``
+        gives, exact samples where enumeration is feasible, else the ends of long Gibbs chains.
+    random_state : None, int or numpy.random.Generator
+        The source of randomness.
+
+    Returns
+    -------
+    AISResult
+        ``log_partition``, ``standard_error``, ``log_weights`` and ``effective_sample_size``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 chains, the betas do not increase from 0 to 1, ``start`` is given
+        for chains that start at the base, or has another number of rows.
+
+    References
+    ----------
+    Neal (2001), *Annealed importance sampling*. Salakhutdinov and Murray (2008), *On the
+    quantitative analysis of deep belief networks*. Burda, Grosse and Salakhutdinov (2015),
+    *Accurate and conservative estimates of MRF log-likelihood using reverse annealing*. The
+    chapter *Restricted Boltzmann machines*
+    """
+    n_chains, betas = check_count(n_chains, "n_chains", minimum=2), _check_betas(betas)
+    if start is not None and not reverse:
+        raise ValueError("start is for reverse=True only: forward chains start at the base")
+    path, rng = machine.annealing_path(base), as_generator(random_state)
+    start = None if start is None else path.check(start)
+    if start is not None and len(start) != n_chains:
+        raise ValueError(f"start must have one row for each chain, {n_chains}, got {len(start)}")
+    betas = betas[::-1] if reverse else betas
+    log_ratios = []
+    for first in range(0, n_chains, CHAINS_AT_ONCE):
+        n = min(CHAINS_AT_ONCE, n_chains - first)
+        if start is not None:
+            states = start[first : first + n]
+        else:
+            states = path.finish(n, rng) if reverse else path.start(n, rng)
+        log_ratios.append(_anneal(path, states, betas, rng))
+    sign = -1 if reverse else 1
+    return _summarize(path.log_partition + sign * np.concatenate(log_ratios), sign)
+
+
+def _anneal(path, states, betas, rng):
+    """Take chains along the path; return what they have gathered in log-weight."""
+    log_ratio = np.zeros(len(states))
+    for beta_from, beta_to in zip(betas, betas[1:]):
+        change, states = path.step(states, beta_from, beta_to, rng)
+        log_ratio += change
+    return log_ratio
+
+
+def _summarize(log_weights, sign):
+    """Average w = exp(sign * log_weights) on the scale of its largest term."""
+    largest = (sign * log_weights).max()
+    w = np.exp(sign * log_weights - largest)
+    return AISResult(
+        log_partition=float(sign * (np.log(w.mean()) + largest)),
+        standard_error=float(w.std(ddof=1) / (np.sqrt(len(w)) * w.mean())),
+        log_weights=log_weights,
+        effective_sample_size=float(w.sum() ** 2 / (w**2).sum()),
+    )
+
+
+def _check_betas(betas):
+    """Return the inverse temperatures as an increasing array from 0 to 1."""
+    if np.ndim(betas) == 0:
+        return np.linspace(0, 1, check_count(betas, "betas", minimum=2))
+    betas = check_array(betas, "betas", ndim=1).astype(np.float64)
+    if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or (np.diff(betas) <= 0).any():
+        raise ValueError(
+            "betas must increase from 0 to 1, both included, or be an int of at least 2"
+        )
+    return betas

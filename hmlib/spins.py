@@ -73,7 +73,7 @@ def flip_probability(field, beta):
     References
     ----------
     R. J. Glauber, *Time-dependent statistics of the Ising model*, Journal of Mathematical Physics
-    4:294-307, 1963. The chapter *Ising models and annealing*.
+    4:294-307, 1963. The chapter *Spins, temperature, annealing*.
     """
     field, beta = check_array(field, "field"), _check_beta(beta)
     if beta == np.inf:
@@ -123,7 +123,7 @@ def glauber_sweep(states, weights, beta, random_state=None, *, threshold=0.0, or
     References
     ----------
     R. J. Glauber, *Time-dependent statistics of the Ising model*, Journal of Mathematical Physics
-    4:294-307, 1963. The chapters *Hopfield networks* and *Ising models and annealing*.
+    4:294-307, 1963. The chapters *Hopfield networks* and *Spins, temperature, annealing*.
     """
     states, weights, threshold = _check_system(states, weights, threshold)
     beta, rng = _check_beta(beta), as_generator(random_state)

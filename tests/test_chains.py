@@ -148,6 +148,18 @@ def test_a_series_that_is_too_short_is_reported(function):
         function(stuck - stuck.mean(axis=0))
 
 
+def test_fewer_than_fifty_times_is_too_short():
+    rng, outcomes = np.random.default_rng(12), []
+    for n_times in (200, 300, 400, 500, 600, 800, 1000):
+        series = autoregression(0.9, (n_times, 1), rng)  # tau = 9.5: about 20 to 100 times
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tau = autocorrelation_time(series)
+        assert bool(caught) == (n_times < 50 * tau)
+        outcomes.append(bool(caught))
+    assert any(outcomes) and not all(outcomes)
+
+
 @pytest.mark.parametrize("function", [autocorrelation_time, mean_and_error])
 @pytest.mark.parametrize(
     ("series", "message"),

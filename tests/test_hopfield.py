@@ -146,6 +146,20 @@ def test_pseudo_inverse_stores_any_independent_patterns(n_patterns):
         assert not HopfieldNetwork().fit(patterns).is_stable(patterns).all()
 
 
+def test_pseudo_inverse_of_as_many_patterns_as_units_leaves_every_state_alone():
+    rng = np.random.default_rng(5)
+    patterns, states = rng.choice([-1.0, 1.0], size=(2, 40, 40))
+    network = HopfieldNetwork("pseudo-inverse").fit(patterns)
+    assert_array_equal(network.weights_, 0)
+    assert network.is_stable(states).all()
+
+
+def test_pseudo_inverse_stores_patterns_that_differ_in_one_bit():
+    patterns = np.ones((2, 12))
+    patterns[1, 0] = -1
+    assert HopfieldNetwork("pseudo-inverse").fit(patterns).is_stable(patterns).all()
+
+
 def test_pseudo_inverse_stores_correlated_patterns():
     patterns, _ = letters()
     assert HopfieldNetwork("pseudo-inverse").fit(patterns).is_stable(patterns).all()

@@ -32,6 +32,7 @@ __all__ = ["EXPERIMENTS", "find", "reproduce", "settings_of"]
 
 EXPERIMENTS = {
     "hopfield-capacity": "hmlib.experiments.capacity",
+    "rbm-likelihood": "hmlib.experiments.rbm_likelihood",
 }
 
 
