@@ -10,7 +10,7 @@ from tqdm import trange
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib.units import _bernoulli
 
-ROWS_AT_ONCE = 1000
+ROWS_AT_ONCE = 1000  # of a table with 2^12 columns: 33 MB
 
 
 class EpochsMixin:

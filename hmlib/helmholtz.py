@@ -1,29 +1,28 @@
 """The Helmholtz machine: a network that dreams, and a network that explains."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
-from tqdm import trange
+from sklearn.utils.validation import check_is_fitted
 
 from hmlib._checks import as_generator, check_array, check_count, check_number
+from hmlib._estimator import BinaryDataMixin, in_pieces
 from hmlib.exact import all_states
 from hmlib.layers import SigmoidLayer
 from hmlib.likelihood import importance_log_likelihood
-from hmlib.units import _bernoulli
 from hmlib.wake_sleep import WakeSleep
 
 __all__ = ["HelmholtzMachine"]
 
 MAX_EXACT = 12  # hidden units up to which sums over explanations are written out: 4096 terms
 DEFAULT_DRAWS = 100  # explanations per sample where they are not
-ROWS_AT_ONCE = 1000  # of a table with 2^12 columns: 33 MB
 
 
-class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class HelmholtzMachine(
+    BinaryDataMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     r"""A Helmholtz machine of binary units, trained by wake-sleep (Dayan et al., 1995).
 
     Two stacks of sigmoid layers share the same units. With two hidden layers x (top) and y, and
@@ -129,18 +128,10 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         HelmholtzMachine
             The machine itself.
         """
-        n_epochs = check_count(self.n_epochs, "n_epochs", minimum=0)
+        check_count(self.n_epochs, "n_epochs", minimum=0)  # before a trained machine is reset
         X = self._check_data(X, reset=True)
         self._initialize(X.shape[1], X.dtype)
-        try:
-            for _ in trange(n_epochs, disable=not self.verbose, desc="wake-sleep", unit="epoch"):
-                self._epoch(X)
-        except KeyboardInterrupt:
-            warnings.warn(
-                f"training was interrupted after {self.n_iter_} of {n_epochs} epochs; the machine "
-                "keeps what it has learnt, and partial_fit continues",
-                stacklevel=2,
-            )
+        self._run_epochs(X, "wake-sleep")
         return self
 
     def partial_fit(self, X, y=None):
@@ -344,7 +335,7 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         rng = self._rng(random_state)
         d = self._to_bits(self._check_data(X), rng)
         if n_samples is None and self._is_small():
-            return _in_pieces(self._exact_bound, d)
+            return in_pieces(self._exact_bound, d)
         n_samples = DEFAULT_DRAWS if n_samples is None else check_count(n_samples, "n_samples")
         return -sum(self.log_weights(d, rng) for _ in range(n_samples)) / n_samples
 
@@ -364,7 +355,7 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         rng = self._rng(random_state)
         d = self._to_bits(self._check_data(X), rng)
         if n_samples is None and self._is_small():
-            return _in_pieces(self._exact_log_p, d)
+            return in_pieces(self._exact_log_p, d)
         n_samples = DEFAULT_DRAWS if n_samples is None else n_samples
         return importance_log_likelihood(self, d, n_samples, rng).estimate
 
@@ -434,45 +425,9 @@ class HelmholtzMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Return the empty input of the prior, ``n`` rows of it."""
         return np.empty((n, 0), dtype=self.prior_bias_.dtype)
 
-    def _rng(self, random_state):
-        """Return the generator for anything but training."""
-        check_is_fitted(self)
-        return self.rng_.spawn(1)[0] if random_state is None else as_generator(random_state)
-
     def _check_hidden(self):
         """Return the sizes of the hidden layers as asked for."""
         hidden = self.hidden if isinstance(self.hidden, (tuple, list)) else None
         if not hidden:
             raise ValueError(f"hidden must be a tuple of layer sizes, got {self.hidden!r}")
         return [check_count(size, f"hidden[{i}]") for i, size in enumerate(hidden)]
-
-    def _check_data(self, X, reset=False):
-        """Return data as a finite float array (float32 kept) of the right width and range."""
-        if self.binarize not in ("resample", "threshold", "none"):
-            raise ValueError(
-                f'binarize must be "resample", "threshold" or "none", got {self.binarize!r}'
-            )
-        if not reset:
-            check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
-        if self.binarize != "threshold":
-            check_array(X, "X", low=0, high=1)
-        return X
-
-    def _to_bits(self, X, rng):
-        """Turn grey pixels into what the machine sees."""
-        if self.binarize == "resample":
-            return _bernoulli(X, rng)
-        return (X > 0.5).astype(X.dtype) if self.binarize == "threshold" else X
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.input_tags.positive_only = self.binarize != "threshold"
-        return tags
-
-
-def _in_pieces(function, X):
-    """Apply a row-wise function to ``X`` piece by piece, because its tables are large."""
-    pieces = [function(X[i : i + ROWS_AT_ONCE]) for i in range(0, len(X), ROWS_AT_ONCE)]
-    return np.concatenate(pieces)

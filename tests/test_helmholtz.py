@@ -256,7 +256,7 @@ def test_large_machines_draw_one_hundred_explanations_by_default(monkeypatch):
 def test_large_tables_are_computed_piece_by_piece(monkeypatch):
     machine, d = scrambled_machine(), all_states(4)
     whole = machine.score_samples(d), machine.free_energy_bound(d)
-    monkeypatch.setattr("hmlib.helmholtz.ROWS_AT_ONCE", 5)
+    monkeypatch.setattr("hmlib._estimator.ROWS_AT_ONCE", 5)
     assert_allclose(whole, (machine.score_samples(d), machine.free_energy_bound(d)), rtol=1e-12)
 
 
