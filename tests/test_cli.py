@@ -141,7 +141,11 @@ def test_the_data_sets_are_listed_with_their_checksums(tmp_path, monkeypatch):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_keeps_what_was_done(tmp_path, jobs):
     (tmp_path / "toy.py").write_text(TOY)
-    code = "import hmlib.cli, hmlib.experiments.runner as r; r.EXPERIMENTS['toy'] = 'toy'; hmlib.cli.main()"
+    code = (
+        # a job in the background of a script starts with Ctrl-C ignored
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "import hmlib.cli, hmlib.experiments.runner as r; r.EXPERIMENTS['toy'] = 'toy'; hmlib.cli.main()"
+    )
     command = [sys.executable, "-c", code, "reproduce", "toy", "--profile", "paper"]
     command += ["--results", tmp_path, "--jobs", str(jobs)]
     process = subprocess.Popen(
