@@ -14,20 +14,67 @@ ROWS_AT_ONCE = 1000  # of a table with 2^12 columns: 33 MB
 
 
 class EpochsMixin:
-    """Train for ``n_epochs`` passes over the data with ``_epoch(X)``; generators for all the rest."""
+    """Train for ``n_epochs`` passes over the data, in mini-batches; generators for all the rest.
 
-    def _run_epochs(self, X, description):
-        """Train from the start; Ctrl-C keeps what was learnt."""
-        n_epochs = check_count(self.n_epochs, "n_epochs", minimum=0)
+    A machine has ``_check_data(X, reset)``; ``_start(X)``, which makes it as it is before training,
+    with ``rng_`` and ``n_iter_ = 0``; ``_present(X, rng)``, the data as its units see them; and
+    ``_learn(v)``, one step on a batch of these.
+    """
+
+    def fit(self, X, y=None):
+        """Train from a fresh start for ``n_epochs`` passes over ``X``; Ctrl-C keeps what was learnt.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data; for machines of binary units bits, or grey values: see ``binarize``.
+        y : ignored
+
+        Returns
+        -------
+        self
+            The machine itself.
+        """
+        n_epochs = check_count(self.n_epochs, "n_epochs", minimum=0)  # before anything is forgotten
+        X = self._check_data(X, reset=True)
+        self._start(X)
+        name = type(self).__name__
         try:
-            for _ in trange(n_epochs, disable=not self.verbose, desc=description, unit="epoch"):
+            for _ in trange(n_epochs, disable=not self.verbose, desc=name, unit="epoch"):
                 self._epoch(X)
         except KeyboardInterrupt:
             warnings.warn(
                 f"training was interrupted after {self.n_iter_} of {n_epochs} epochs; the machine "
                 "keeps what it has learnt, and partial_fit continues",
-                stacklevel=3,
+                stacklevel=2,
             )
+        return self
+
+    def partial_fit(self, X, y=None):
+        """Train for one more pass over ``X``, from where the machine stands; starts it if need be.
+
+        Parameters and return value as for :meth:`fit`. What a machine takes from its data at the
+        start, such as biases, it takes from this first ``X``.
+        """
+        first = not hasattr(self, "n_iter_")
+        X = self._check_data(X, reset=first)
+        if first:
+            self._start(X)
+        self._epoch(X.astype(self._dtype, copy=False))
+        return self
+
+    def _epoch(self, X):
+        """Present every sample once, in random order, in mini-batches."""
+        batch_size = check_count(self.batch_size, "batch_size")
+        order = self.rng_.permutation(len(X))
+        for first in range(0, len(X), batch_size):
+            self._learn(self._present(X[order[first : first + batch_size]], self.rng_))
+        self.n_iter_ += 1
+
+    @property
+    def _dtype(self):
+        """The type of the parameters."""
+        return self.weights_.dtype
 
     def _rng(self, random_state):
         """Return the generator for anything but training."""
@@ -50,6 +97,9 @@ class BinaryDataMixin(EpochsMixin):
         if self.binarize != "threshold":
             check_array(X, "X", low=0, high=1)
         return X
+
+    def _present(self, X, rng):
+        return self._to_bits(X, rng)
 
     def _to_bits(self, X, rng):
         """Turn grey pixels into what the machine sees."""

@@ -120,37 +120,6 @@ class BoltzmannMachine(
 
     # --- training ---------------------------------------------------------------------------------
 
-    def fit(self, X, y=None):
-        """Train from a fresh start for ``n_epochs`` passes over ``X``; Ctrl-C keeps what was learnt.
-
-        Parameters
-        ----------
-        X : array_like, shape (n_samples, n_features)
-            Bits, or grey values: see ``binarize``.
-        y : ignored
-
-        Returns
-        -------
-        BoltzmannMachine
-            The machine itself.
-        """
-        X = self._check_data(X, reset=True)
-        self._start(X)
-        self._run_epochs(X, "Boltzmann machine")
-        return self
-
-    def partial_fit(self, X, y=None):
-        """Train for one more pass over ``X``, from where the machine stands; starts it if need be.
-
-        Parameters and return value as for :meth:`fit`.
-        """
-        first = not hasattr(self, "weights_")
-        X = self._check_data(X, reset=first)
-        if first:
-            self._start(X)
-        self._epoch(X.astype(self.weights_.dtype, copy=False))
-        return self
-
     def _start(self, X):
         """Check the parameters and make a machine whose units hardly know of each other."""
         n_visible, n_hidden = X.shape[1], check_count(self.n_hidden, "n_hidden", minimum=0)
@@ -173,15 +142,6 @@ class BoltzmannMachine(
         self.bias_ = np.append(logit(p), np.zeros(n_hidden)).astype(X.dtype)
         if self.method == "gibbs":
             self.chains_ = self._coins(n_chains, self.rng_)
-
-    def _epoch(self, X):
-        """Present every sample once, in random order, in mini-batches."""
-        batch_size = check_count(self.batch_size, "batch_size")
-        order = self.rng_.permutation(len(X))
-        for first in range(0, len(X), batch_size):
-            batch = X[order[first : first + batch_size]]
-            self._learn(self._to_bits(batch, self.rng_))
-        self.n_iter_ += 1
 
     def _learn(self, v):
         """Take one step up the gradient: what is seen together binds, what is dreamt together parts."""

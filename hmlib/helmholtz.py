@@ -114,41 +114,9 @@ class HelmholtzMachine(
 
     # --- training ---------------------------------------------------------------------------------
 
-    def fit(self, X, y=None):
-        """Train from a fresh start for ``n_epochs`` passes over ``X``; Ctrl-C keeps what was learnt.
-
-        Parameters
-        ----------
-        X : array_like, shape (n_samples, n_features)
-            Bits, or grey values: see ``binarize``.
-        y : ignored
-
-        Returns
-        -------
-        HelmholtzMachine
-            The machine itself.
-        """
-        check_count(self.n_epochs, "n_epochs", minimum=0)  # before a trained machine is reset
-        X = self._check_data(X, reset=True)
-        self._initialize(X.shape[1], X.dtype)
-        self._run_epochs(X, "wake-sleep")
-        return self
-
-    def partial_fit(self, X, y=None):
-        """Train for one more pass over ``X``, from where the machine stands; starts it if need be.
-
-        Parameters and return value as for :meth:`fit`.
-        """
-        first = not hasattr(self, "generative_")
-        X = self._check_data(X, reset=first)
-        if first:
-            self._initialize(X.shape[1], X.dtype)
-        self._epoch(X.astype(self.prior_bias_.dtype, copy=False))
-        return self
-
-    def _initialize(self, n_features, dtype):
+    def _start(self, X):
         """Make both networks; both start alike, as two stacks over the same units."""
-        sizes = [n_features, *self._check_hidden()]
+        sizes, dtype = [X.shape[1], *self._check_hidden()], X.dtype
         check_number(self.init_scale, "init_scale", low=0)
         if self.init not in ("zero", "random"):
             raise ValueError(f'init must be "zero" or "random", got {self.init!r}')
@@ -161,15 +129,9 @@ class HelmholtzMachine(
         self.prior_ = SigmoidLayer.zeros(0, sizes[-1], dtype)
         self.n_iter_ = 0
 
-    def _epoch(self, X):
-        """Present every sample once, in random order, in mini-batches."""
-        rule = WakeSleep(self.learning_rate)
-        batch_size = check_count(self.batch_size, "batch_size")
-        order = self.rng_.permutation(len(X))
-        for start in range(0, len(X), batch_size):
-            batch = X[order[start : start + batch_size]]
-            rule.step(self, self._to_bits(batch, self.rng_), self.rng_)
-        self.n_iter_ += 1
+    def _learn(self, d):
+        """Wake once on a batch, sleep once."""
+        WakeSleep(self.learning_rate).step(self, d, self.rng_)
 
     # --- the two networks -------------------------------------------------------------------------
 
@@ -404,6 +366,10 @@ class HelmholtzMachine(
         return np.split(all_states(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
 
     # --- small print ------------------------------------------------------------------------------
+
+    @property
+    def _dtype(self):
+        return self.prior_bias_.dtype
 
     @property
     def prior_bias_(self):

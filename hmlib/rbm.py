@@ -43,38 +43,6 @@ class _RestrictedMachine(
 
     # --- training ---------------------------------------------------------------------------------
 
-    def fit(self, X, y=None):
-        """Train from a fresh start for ``n_epochs`` passes over ``X``; Ctrl-C keeps what was learnt.
-
-        Parameters
-        ----------
-        X : array_like, shape (n_samples, n_features)
-            Data.
-        y : ignored
-
-        Returns
-        -------
-        self
-            The machine itself.
-        """
-        X = self._check_data(X, reset=True)
-        self._start(X)
-        self._run_epochs(X, type(self).__name__)
-        return self
-
-    def partial_fit(self, X, y=None):
-        """Train for one more pass over ``X``, from where the machine stands; starts it if need be.
-
-        Parameters and return value as for :meth:`fit`. A machine that starts here takes its visible
-        biases and base rates from this first ``X``.
-        """
-        first = not hasattr(self, "weights_")
-        X = self._check_data(X, reset=first)
-        if first:
-            self._start(X)
-        self._epoch(X.astype(self.weights_.dtype, copy=False))
-        return self
-
     def _start(self, X):
         """Check the parameters, and make a machine of nearly independent units."""
         n_hidden = check_count(self.n_hidden, "n_hidden")
@@ -97,15 +65,6 @@ class _RestrictedMachine(
         if self.method == "pcd":
             self.chains_ = self._base_states(n_chains, self.rng_)
             self._chain_means = self._hidden_mean(self.chains_)
-
-    def _epoch(self, X):
-        """Present every sample once, in random order, in mini-batches."""
-        batch_size = check_count(self.batch_size, "batch_size")
-        order = self.rng_.permutation(len(X))
-        for first in range(0, len(X), batch_size):
-            batch = X[order[first : first + batch_size]]
-            self._learn(self._present(batch, self.rng_))
-        self.n_iter_ += 1
 
     def _learn(self, v):
         """Take one step up the estimated gradient <.>_data - <.>_model of the log-likelihood."""
@@ -522,9 +481,6 @@ class RestrictedBoltzmannMachine(BinaryDataMixin, _RestrictedMachine):
         W = v.T @ (h / len(h)) - v_model.T @ (h_model / len(h_model))
         b, c = v.mean(axis=0) - v_model.mean(axis=0), h.mean(axis=0) - h_model.mean(axis=0)
         return [W, b - W @ lam, c - mu @ W]
-
-    def _present(self, X, rng):
-        return self._to_bits(X, rng)
 
     def _features(self, X):
         return (X > 0.5).astype(X.dtype) if self.binarize == "threshold" else X

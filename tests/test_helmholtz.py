@@ -448,7 +448,7 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch):
 
 def test_verbose_shows_a_progress_bar(capfd):
     HelmholtzMachine((2,), n_epochs=2, verbose=True).fit(np.zeros((4, 3)))
-    assert "wake-sleep" in capfd.readouterr().err
+    assert "HelmholtzMachine" in capfd.readouterr().err
 
 
 GOOD = np.zeros((5, 4))

@@ -11,13 +11,15 @@ An experiment is a module of this package that is named in ``runner.EXPERIMENTS`
 ``runs(settings)``
               the keys of its runs: dicts of numbers and strings, each with a ``"seed"``
 ``run(settings, run, *, data, checkpoint=None)``
-              the metrics of one run, a dict of numbers and short lists; ``data["mnist"]`` is a
-              :class:`hmlib.datasets.Dataset`, randomness comes from :func:`generator`, and a long
-              run keeps its state in the :class:`Checkpoint`
+              the metrics of one run, a dict of numbers, short lists and pictures as text
+              (:func:`encode_pictures`); ``data["mnist"]`` is a :class:`hmlib.datasets.Dataset`,
+              randomness comes from :func:`generator`, and a long run keeps its state in the
+              :class:`Checkpoint`
 ``summary(records)``
               the rows of the table that ``hmlib report`` prints, dicts with the same names
 """
 
+from hmlib.experiments.pictures import decode_pictures, encode_pictures, filters
 from hmlib.experiments.provenance import generator, machine_description
 from hmlib.experiments.runner import EXPERIMENTS, find, reproduce, settings_of
 from hmlib.experiments.store import (
@@ -32,6 +34,9 @@ __all__ = [
     "EXPERIMENTS",
     "Checkpoint",
     "ExperimentError",
+    "decode_pictures",
+    "encode_pictures",
+    "filters",
     "find",
     "generator",
     "load_records",

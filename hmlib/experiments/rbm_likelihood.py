@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hmlib.experiments.pictures import encode_pictures, filters
 from hmlib.experiments.provenance import generator
 from hmlib.likelihood import annealed_importance_sampling
 from hmlib.rbm import RestrictedBoltzmannMachine
@@ -100,11 +101,11 @@ PROFILES = {
         n_hidden=500,
         rules=_rules(
             {
-                "CD-1": 200,
-                "CD-25": 120,
-                "PCD-1": 300,
-                "PCD-1 centred": 300,
-                "PCD-5 centred": 200,
+                "CD-1": 100,
+                "CD-25": 80,
+                "PCD-1": 200,
+                "PCD-1 centred": 200,
+                "PCD-5 centred": 150,
                 "PCD-25 centred": 100,
             },
             batch_size=100,
@@ -183,6 +184,7 @@ def _measure(machine, x_train, test, settings, run):
     )
     log_weight = -machine.free_energy(test)
     log_likelihood = log_weight.mean() - forward.log_partition
+    dreams = machine.sample(20, settings.n_steps, probabilities=True, random_state=rng)
     return {
         "log_likelihood": log_likelihood,
         "error_log_partition": forward.standard_error,
@@ -196,6 +198,8 @@ def _measure(machine, x_train, test, settings, run):
         "effective_sample_size_reverse": reverse.effective_sample_size,
         "log_likelihood_base": _base(machine, test),
         "n_epochs": machine.n_iter_,
+        "dreams": encode_pictures(dreams),
+        "filters": encode_pictures(filters(machine.weights_)),
     }
 
 
