@@ -46,7 +46,7 @@ book: $(INSTALLED)  ## build the site in _build/html; any warning or failing cha
 	@$(BIN)/python tools/build_book.py
 
 test: $(INSTALLED)  ## unit tests, chapters re-executed and compared, the site in a browser
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(PYTEST_ARGS)
 
 chapters: $(INSTALLED)  ## re-execute and normalise the chapters, or CHAPTERS="chapters/a.ipynb ..."
 	@$(BIN)/python tools/run_chapters.py --jobs $(JOBS) $(CHAPTERS)

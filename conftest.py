@@ -1,6 +1,7 @@
 """What all tests share, those in tests/ and the chapters: one thread, no screen, and nbval's settings."""
 
 import os
+import re
 from collections import defaultdict
 
 # Before NumPy is imported: sums must not depend on how many cores there are.
@@ -22,9 +23,32 @@ CHAPTER_SECONDS = 60
 _too_slow = set()
 
 
+def group(nodeid: str) -> str:
+    """What one process runs from beginning to end: a file, or what concerns one page of the site."""
+    page = re.search(r"test_site\.py::.*\[(.+?)\.html", nodeid)
+    return f"page {page[1]}" if page else nodeid.partition("::")[0]
+
+
 def pytest_collection_modifyitems(items):
-    """Start with the site: its build takes longest, and the chapters can run beside it."""
-    items.sort(key=lambda item: item.path.name != "test_site.py")
+    """Start with the site, whose build takes long, and end with its pages: no process waits for it."""
+
+    def place(item):
+        name = group(item.nodeid)
+        return 0 if name.endswith("test_site.py") else 2 if name.startswith("page ") else 1
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process one group after another."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class GroupScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid)
+
+    return GroupScheduling(config, log)
 
 
 def pytest_collectstart(collector):
