@@ -3,21 +3,22 @@
 from numbers import Integral
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logit, logsumexp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hmlib._checks import as_generator, check_array, check_count, check_number
-from hmlib._estimator import BinaryDataMixin, in_pieces
+from hmlib._estimator import BinaryDataMixin, in_pieces, rate_at
 from hmlib.exact import all_states
 from hmlib.layers import SigmoidLayer
-from hmlib.likelihood import importance_log_likelihood
+from hmlib.likelihood import _portions, importance_log_likelihood
 from hmlib.wake_sleep import WakeSleep
 
 __all__ = ["HelmholtzMachine"]
 
 MAX_EXACT = 12  # hidden units up to which sums over explanations are written out: 4096 terms
 DEFAULT_DRAWS = 100  # explanations per sample where they are not
+STATES_AT_ONCE = 1000  # explanations that are drawn together: a few MB for large layers
 
 
 class HelmholtzMachine(
@@ -35,8 +36,14 @@ class HelmholtzMachine(
     ----------
     hidden : tuple of int
         Sizes of the hidden layers, from the one above the data to the top.
+    rule : None or a learning rule
+        Such as :class:`hmlib.wake_sleep.ReweightedWakeSleep`, with learning rates of its own. None
+        is wake-sleep with ``learning_rate``.
     learning_rate : float or sequence of float
         One number, or one for each pair of neighbouring layers, data side first.
+    decay : float
+        Share of the learning rates that is left in the last of ``n_epochs``, in (0, 1]; they fall
+        linearly, and stay there if training goes on.
     n_epochs : int
         Passes of :meth:`fit` over the data.
     batch_size : int
@@ -47,6 +54,9 @@ class HelmholtzMachine(
         sampling tells the units apart.
     init_scale : float
         Standard deviation of the random start.
+    init_bias : {"zero", "data"}
+        Where the generative biases of the data units start: at zero, or at the logits of the means
+        of the data, with one sample of each value added so that they are finite.
     binarize : {"resample", "threshold", "none"}
         What to do with grey pixels: draw them anew as bits at each presentation, take "above one
         half" as on, or feed them as they are. All but "threshold" want values in [0, 1]. Measures
@@ -93,21 +103,27 @@ class HelmholtzMachine(
         self,
         hidden=(64, 16),
         *,
+        rule=None,
         learning_rate=0.1,
+        decay=1.0,
         n_epochs=50,
         batch_size=20,
         init="random",
         init_scale=0.1,
+        init_bias="zero",
         binarize="resample",
         random_state=None,
         verbose=False,
     ):
         self.hidden = hidden
+        self.rule = rule
         self.learning_rate = learning_rate
+        self.decay = decay
         self.n_epochs = n_epochs
         self.batch_size = batch_size
         self.init = init
         self.init_scale = init_scale
+        self.init_bias = init_bias
         self.binarize = binarize
         self.random_state = random_state
         self.verbose = verbose
@@ -118,27 +134,48 @@ class HelmholtzMachine(
         """Make both networks; both start alike, as two stacks over the same units."""
         sizes, dtype = [X.shape[1], *self._check_hidden()], X.dtype
         check_number(self.init_scale, "init_scale", low=0)
+        check_number(self.decay, "decay", low=0, high=1, low_open=True)
         if self.init not in ("zero", "random"):
             raise ValueError(f'init must be "zero" or "random", got {self.init!r}')
+        if self.init_bias not in ("zero", "data"):
+            raise ValueError(f'init_bias must be "zero" or "data", got {self.init_bias!r}')
         scale = self.init_scale if self.init == "random" else 0.0
-        WakeSleep(self.learning_rate).rates(len(sizes) - 1)  # complain now, not in the first step
+        self._rule().rates(len(sizes) - 1)  # complain now, not in the first step
         self.rng_ = as_generator(self.random_state)
         pairs = list(zip(sizes, sizes[1:]))
         self.generative_ = [SigmoidLayer.random(a, b, scale, self.rng_, dtype) for b, a in pairs]
         self.recognition_ = [SigmoidLayer.random(b, a, scale, self.rng_, dtype) for b, a in pairs]
         self.prior_ = SigmoidLayer.zeros(0, sizes[-1], dtype)
         self.n_iter_ = 0
+        if self.init_bias == "data":
+            seen = self._to_bits(X, self.rng_) if self.binarize == "threshold" else X
+            p = (seen.sum(axis=0, dtype=np.float64) + 1) / (len(X) + 2)
+            self.generative_[0].bias[:] = logit(p)
 
     def _learn(self, d):
-        """Wake once on a batch, sleep once."""
-        WakeSleep(self.learning_rate).step(self, d, self.rng_)
+        """Take one step of the rule on a batch, with the rates of this epoch."""
+        share = rate_at((1.0, self.decay), self.n_iter_, self.n_epochs)
+        self._rule().scaled(share).step(self, d, self.rng_)
+
+    def _rule(self):
+        if self.rule is None:
+            return WakeSleep(self.learning_rate)
+        if not isinstance(self.rule, WakeSleep):
+            raise ValueError(
+                f"rule must be None or a rule such as ReweightedWakeSleep(), got {self.rule!r}"
+            )
+        return self.rule
 
     # --- the two networks -------------------------------------------------------------------------
 
-    def explain(self, d, rng):
-        """Draw y, x, ... from p_R(xy...|d): bits of all layers, data first, for checked data."""
-        layers = [d]
-        for layer in self.recognition_:
+    def explain(self, d, rng, n_draws=None):
+        """Draw y, x, ... from p_R(xy...|d): bits of all layers, data first, for checked data.
+
+        With ``n_draws`` so many explanations of each sample: then the hidden layers have the shape
+        (n_draws, n_samples, size of the layer).
+        """
+        layers = [d, self.recognition_[0].sample(d, rng, n_draws)]
+        for layer in self.recognition_[1:]:
             layers.append(layer.sample(layers[-1], rng))
         return layers
 
@@ -272,8 +309,23 @@ class HelmholtzMachine(
         Its mean over explanations is minus the free-energy bound; the mean of its exponential is
         p_G(d).
         """
-        layers = self.explain(self._to_bits(self._check_data(X), rng), rng)
-        return self._log_joint(layers) - self._log_recognition(layers)
+        return self.draw_log_weights(X, 1, rng)[0]
+
+    def draw_log_weights(self, X, n_draws, rng):
+        """Do as :meth:`log_weights` for ``n_draws`` explanations of each sample.
+
+        Returns
+        -------
+        ndarray, shape (n_draws, n_samples)
+            Grey pixels become bits once, so that all explanations are of the same bits.
+        """
+        d = self._to_bits(self._check_data(X), rng)
+        size = max(1, STATES_AT_ONCE // n_draws)
+        pieces = [
+            self._log_weights(self.explain(d[i : i + size], rng, n_draws))
+            for i in range(0, len(d), size)
+        ]
+        return np.hstack(pieces)
 
     def free_energy_bound(self, X, n_samples=None, *, random_state=None):
         """Compute F_G^R(d) = <E_G(xyd)>_R - H_R(xy|d) = F_G(d) + KL[p_R(xy|d), p_G(xy|d)], in nats.
@@ -299,7 +351,8 @@ class HelmholtzMachine(
         if n_samples is None and self._is_small():
             return in_pieces(self._exact_bound, d)
         n_samples = DEFAULT_DRAWS if n_samples is None else check_count(n_samples, "n_samples")
-        return -sum(self.log_weights(d, rng) for _ in range(n_samples)) / n_samples
+        draws = (self.draw_log_weights(d, k, rng) for k in _portions(n_samples))
+        return -sum(log_w.sum(axis=0) for log_w in draws) / n_samples
 
     def score_samples(self, X, n_samples=None, *, random_state=None):
         """Compute log p_G(d) for each sample, in nats.
@@ -325,6 +378,10 @@ class HelmholtzMachine(
         """Compute the mean of :meth:`score_samples`, in nats per sample: larger is better."""
         return float(self.score_samples(X).mean())
 
+    def _log_weights(self, layers):
+        """Compute log p_G(xyd) - log p_R(xy|d) for states of all layers, data first."""
+        return self._log_joint(layers) - self._log_recognition(layers)
+
     def _log_joint(self, layers):
         """Compute log p_G(xyd) for states of all layers, data first."""
         return self.generative_[0].log_prob(layers[1], layers[0]) + self._log_prior(layers[1:])
@@ -332,7 +389,7 @@ class HelmholtzMachine(
     def _log_prior(self, hidden):
         """Compute log p_G(xy) for states of the hidden layers, lowest first."""
         pairs = zip(self.generative_[1:], hidden[1:], hidden)
-        top = self.prior_.log_prob(hidden[-1][:, :0], hidden[-1])
+        top = self.prior_.log_prob(self._nothing(1), hidden[-1])
         return top + sum(layer.log_prob(above, below) for layer, above, below in pairs)
 
     def _log_recognition(self, layers):

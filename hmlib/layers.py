@@ -1,10 +1,12 @@
 """The one conditional distribution that every stochastic network of the book is made of."""
 
+import math
+
 import numpy as np
-from scipy.special import expit, log_expit
+from scipy.special import log_expit
 
 from hmlib._checks import as_generator, check_array, check_count, check_number
-from hmlib.units import _bernoulli, _log_bernoulli
+from hmlib.units import _bernoulli, _log_bernoulli, _sigmoid
 
 __all__ = ["SigmoidLayer"]
 
@@ -33,9 +35,10 @@ class SigmoidLayer:
 
     Notes
     -----
-    Derived in the chapter *The Helmholtz machine*. Inputs have shape (n_samples, n_units). The
-    methods trust their inputs, because they are the inner loop of all training; a wrong number of
-    columns is still an error.
+    Derived in the chapter *The Helmholtz machine*. Inputs have shape (n_samples, n_units), or
+    (K, n_samples, n_units) for K alternatives of each sample; x and y are broadcast against each
+    other, so that what all K have in common need not be repeated. The methods trust their inputs,
+    because they are the inner loop of all training; a wrong number of columns is still an error.
     """
 
     def __init__(self, weights, bias):
@@ -75,15 +78,22 @@ class SigmoidLayer:
         x = np.asarray(x)
         if x.shape[-1:] != (self.n_in,):
             raise ValueError(f"x must have {self.n_in} columns, got shape {x.shape}")
-        return x @ self.weights + self.bias
+        rows = x.reshape(math.prod(x.shape[:-1]), self.n_in)  # one large product, not K small ones
+        u = rows @ self.weights
+        u += self.bias
+        return u.reshape(*x.shape[:-1], self.n_out)
 
     def mean(self, x):
         """Compute E[y | x] = sigmoid(x W + b), shape (n_samples, n_out)."""
-        return expit(self.logits(x))
+        return _sigmoid(self.logits(x))
 
-    def sample(self, x, rng):
-        """Draw y from p(y | x) with the Generator ``rng``: bits, shape (n_samples, n_out)."""
-        return _bernoulli(self.mean(x), rng)
+    def sample(self, x, rng, n_draws=None):
+        """Draw y from p(y | x) with the Generator ``rng``: bits, shape (n_samples, n_out).
+
+        With ``n_draws`` so many for each x, independent, shape (n_draws, n_samples, n_out).
+        """
+        p = self.mean(x)
+        return _bernoulli(p if n_draws is None else np.broadcast_to(p, (n_draws, *p.shape)), rng)
 
     def log_prob(self, x, y):
         """Compute log p(y | x) = sum_j log p(y_j | x) in nats, shape (n_samples,)."""
@@ -100,24 +110,41 @@ class SigmoidLayer:
         u = self.logits(np.asarray(x, dtype=np.float64))
         return u @ np.asarray(y, dtype=np.float64).T + log_expit(-u).sum(axis=1, keepdims=True)
 
-    def learn(self, x, y, rate):
-        """Take one step of the local delta rule, up the gradient of the mean of log p(y | x).
+    def learn(self, x, y, rate, weights=None):
+        """Take one step of the local delta rule, up the gradient of a mean of log p(y | x).
 
-        W += rate x^T (y - sigmoid(x W + b)) / n and b += rate mean(y - sigmoid(x W + b)).
+        W += rate <x^T (y - sigmoid(x W + b))> and b += rate <y - sigmoid(x W + b)>, where <.> is the
+        mean over samples, or sum_n w_n (.)_n / sum_n w_n if there are weights.
 
         Parameters
         ----------
-        x : ndarray, shape (n_samples, n_in)
+        x : ndarray, shape (n_samples, n_in) or (K, n_samples, n_in)
             What the layer sees.
-        y : ndarray, shape (n_samples, n_out)
+        y : ndarray, shape (n_samples, n_out) or (K, n_samples, n_out)
             What it should have said.
         rate : float
             The learning rate.
+        weights : ndarray, shape (n_samples,) or (K, n_samples), optional
+            w, not negative; for K alternatives of each sample they sum to one over the K.
         """
-        error = y - self.mean(x)
-        step = rate / len(error)
-        self.weights += step * (x.T @ error)
-        self.bias += step * error.sum(axis=0)
+        self.correct(x, y - self.mean(x), rate, weights)
+
+    def compare(self, x, y):
+        """Compute log p(y | x) in nats and the error y - sigmoid(x W + b), in one pass."""
+        u = self.logits(x)
+        return _log_bernoulli(y, u), y - _sigmoid(u)
+
+    def correct(self, x, error, rate, weights=None):
+        """Take the step of :meth:`learn` for an error that is known; it is scaled in place."""
+        n = error[..., 0].size if weights is None else weights.sum()
+        error *= rate / n
+        if weights is not None:
+            error *= weights[..., None].astype(error.dtype)
+        if error.ndim > x.ndim:  # alternatives that share their x
+            error = error.sum(axis=0)
+        error = error.reshape(-1, self.n_out)
+        self.weights += x.reshape(len(error), self.n_in).T @ error
+        self.bias += error.sum(axis=0)
 
     def __repr__(self):
         return f"SigmoidLayer({self.n_in} -> {self.n_out}, {self.weights.dtype})"

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from hmlib._checks import as_generator, check_array, check_count
 
@@ -13,6 +14,7 @@ __all__ = [
     "importance_log_likelihood",
 ]
 
+DRAWS_AT_ONCE = 100  # explanations of each sample; so the data is checked once in a hundred
 CHAINS_AT_ONCE = 1000  # more are annealed one group after another, so that they fit the memory
 
 
@@ -33,10 +35,12 @@ def importance_log_likelihood(machine, X, n_samples=100, random_state=None):
     Parameters
     ----------
     machine : object with a method ``log_weights(X, rng)``
-        Returns log w for one draw of explanations, shape (n_samples,): see
-        :class:`hmlib.helmholtz.HelmholtzMachine`.
+        Returns log w for one explanation of each sample, shape (n,): see
+        :class:`hmlib.helmholtz.HelmholtzMachine`. If there is a method
+        ``draw_log_weights(X, n_draws, rng)``, which does so for many at once, shape (n_draws, n),
+        that one is called.
     X : array_like, shape (n, n_units)
-        Bits. A machine that resamples grey data would draw new bits for every explanation, and the
+        Bits. A machine that resamples grey data would draw new bits time and again, and the
         estimate would not be that of log p(d).
     n_samples : int
         K, the number of explanations for each sample; at least 2, so that there is an error bar.
@@ -62,14 +66,26 @@ def importance_log_likelihood(machine, X, n_samples=100, random_state=None):
     n_samples = check_count(n_samples, "n_samples", minimum=2)
     rng = as_generator(random_state)
     log_mean, log_square = -np.inf, -np.inf
-    for _ in range(n_samples):  # log-sum-exp as we go: K explanations of a large set fit no memory
-        log_w = machine.log_weights(X, rng)
-        log_mean = np.logaddexp(log_mean, log_w)
-        log_square = np.logaddexp(log_square, 2 * log_w)
+    for k in _portions(n_samples):  # log-sum-exp as we go: all explanations together fit no memory
+        log_w = _draw_log_weights(machine, X, k, rng)
+        log_mean = np.logaddexp(log_mean, logsumexp(log_w, axis=0))
+        log_square = np.logaddexp(log_square, logsumexp(2 * log_w, axis=0))
     log_mean, log_square = log_mean - np.log(n_samples), log_square - np.log(n_samples)
     # variance of w / mean(w) is E[w^2] / E[w]^2 - 1; rounding can push it below zero
     relative_variance = np.maximum(np.expm1(log_square - 2 * log_mean), 0)
     return LogLikelihood(log_mean, np.sqrt(relative_variance / (n_samples - 1)))
+
+
+def _draw_log_weights(machine, X, n_draws, rng):
+    """Return log w of so many explanations of each sample, shape (n_draws, n)."""
+    if hasattr(machine, "draw_log_weights"):
+        return machine.draw_log_weights(X, n_draws, rng)
+    return np.stack([machine.log_weights(X, rng) for _ in range(n_draws)])
+
+
+def _portions(n):
+    """Split so many draws into portions that fit the memory."""
+    return [min(DRAWS_AT_ONCE, n - first) for first in range(0, n, DRAWS_AT_ONCE)]
 
 
 class AISResult(NamedTuple):

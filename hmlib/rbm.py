@@ -22,7 +22,7 @@ from hmlib._estimator import (
 )
 from hmlib.exact import MAX_UNITS, all_states
 from hmlib.likelihood import annealed_importance_sampling
-from hmlib.units import _bernoulli
+from hmlib.units import _bernoulli, _sigmoid
 
 __all__ = ["GaussianRestrictedBoltzmannMachine", "RestrictedBoltzmannMachine"]
 
@@ -67,7 +67,10 @@ class _RestrictedMachine(
             self._chain_means = self._hidden_mean(self.chains_)
 
     def _learn(self, v):
-        """Take one step up the estimated gradient <.>_data - <.>_model of the log-likelihood."""
+        """Take one step up the estimated gradient <.>_data - <.>_model of the log-likelihood.
+
+        Returns where the chains of the second average are then.
+        """
         h = self._hidden_mean(v)
         if self.method == "cd":  # start the model's chains at the data
             v_model, h_model = self._negative_phase(h, self.n_steps, self.rng_)
@@ -75,6 +78,7 @@ class _RestrictedMachine(
             v_model, h_model = self._negative_phase(self._chain_means, self.n_steps, self.rng_)
             self.chains_, self._chain_means = v_model, h_model
         self._ascend(self._gradient(v, h, v_model, h_model))
+        return v_model
 
     def _negative_phase(self, h_mean, n_steps, rng):
         """Draw hidden bits, then visible units, ``n_steps`` times: v and p(h = 1 | v) at the end.
@@ -469,17 +473,14 @@ class RestrictedBoltzmannMachine(BinaryDataMixin, _RestrictedMachine):
         """Compute <.>_data - <.>_model for W, b and c, from means h of the hidden units."""
         if self.centered:
             return self._centered_gradient(v, h, v_model, h_model)
-        W = v.T @ (h / len(h)) - v_model.T @ (h_model / len(h_model))
-        return [W, v.mean(axis=0) - v_model.mean(axis=0), h.mean(axis=0) - h_model.mean(axis=0)]
+        return _differences(v, h, v_model, h_model)
 
     def _centered_gradient(self, v, h, v_model, h_model):
         """Compute the gradient in centred parameters, turned back into steps of W, b and c."""
-        self.visible_offset_ += OFFSET_RATE * (v.mean(axis=0) - self.visible_offset_)
-        self.hidden_offset_ += OFFSET_RATE * (h.mean(axis=0) - self.hidden_offset_)
+        self.visible_offset_ += OFFSET_RATE * (_mean(v) - self.visible_offset_)
+        self.hidden_offset_ += OFFSET_RATE * (_mean(h) - self.hidden_offset_)
         mu, lam = self.visible_offset_, self.hidden_offset_
-        v, v_model, h, h_model = v - mu, v_model - mu, h - lam, h_model - lam
-        W = v.T @ (h / len(h)) - v_model.T @ (h_model / len(h_model))
-        b, c = v.mean(axis=0) - v_model.mean(axis=0), h.mean(axis=0) - h_model.mean(axis=0)
+        W, b, c = _differences(v - mu, h - lam, v_model - mu, h_model - lam)
         return [W, b - W @ lam, c - mu @ W]
 
     def _features(self, X):
@@ -496,10 +497,14 @@ class RestrictedBoltzmannMachine(BinaryDataMixin, _RestrictedMachine):
         return -(v.astype(np.float64) @ self.visible_bias_)
 
     def _hidden_logits(self, v):
-        return v @ self.weights_ + self.hidden_bias_
+        u = v @ self.weights_
+        u += self.hidden_bias_
+        return u
 
     def _visible_logits(self, h):
-        return h @ self.weights_.T + self.visible_bias_
+        u = h @ self.weights_.T
+        u += self.visible_bias_
+        return u
 
     def _visible_mean(self, h):
         return _sigmoid(self._visible_logits(h))
@@ -858,13 +863,16 @@ class _GaussianPath(_Path):
         return machine._add_noise(beta * (h @ machine.weights_.T) + machine.visible_bias_, rng)
 
 
-def _sigmoid(u):
-    """Compute sigmoid(u), written over ``u``: in float32 much faster than ``scipy.special.expit``."""
-    np.negative(u, out=u)
-    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that it should be
-        np.exp(u, out=u)
-    u += 1
-    return np.reciprocal(u, out=u)
+def _differences(v, h, v_model, h_model):
+    """Compute <v h> - <v h>_model, <v> - <v>_model and <h> - <h>_model."""
+    W = v.T @ (h / len(h))
+    W -= v_model.T @ (h_model / len(h_model))
+    return [W, _mean(v) - _mean(v_model), _mean(h) - _mean(h_model)]
+
+
+def _mean(x):
+    """Average over samples: what ``np.mean`` does, in half the time for small batches."""
+    return x.sum(axis=0) / len(x)
 
 
 def _softplus(u):

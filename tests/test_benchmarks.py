@@ -5,6 +5,7 @@ import json
 import harness
 import numpy as np
 import pytest
+import rbm
 import run
 from harness import Comparison, compare, record
 
@@ -109,3 +110,74 @@ def test_the_benchmarks_of_the_project_are_found():
     assert "harness" not in run.benchmarks()
     for name in run.benchmarks():
         assert (run.FOLDER / f"{name}.py").exists()
+
+
+# --- the machines of rbm.py --------------------------------------------------------------------------
+
+
+SMALL = rbm.Problem(n_hidden=5, batch_size=50, n_epochs=2, n_seeds=2)
+
+
+def count_calls(monkeypatch, owner, name):
+    calls, method = [], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *a, **k: calls.append(1) or method(*a, **k))
+    return calls
+
+
+def test_both_take_as_many_updates_as_the_record_says(monkeypatch):
+    of_ours = count_calls(monkeypatch, rbm.RestrictedBoltzmannMachine, "_learn")
+    of_peer = count_calls(monkeypatch, rbm.BernoulliRBM, "_fit")
+    rbm.log_likelihoods(SMALL, np.float64, seed=0)
+    assert len(of_ours) == len(of_peer) == 2 * (1437 // 50)
+    of_ours.clear()
+    assert rbm.quality(SMALL, np.float64)["log_likelihood_updates"] == len(of_ours) / SMALL.n_seeds
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_wrapped_machine_is_the_same_machine(dtype):
+    train, test = rbm.bits(SMALL, dtype, seed=1)
+    peer = rbm.machines(SMALL, n_epochs=3)[1].fit(train)
+    ours = rbm.wrapped(peer, train)
+    assert ours.weights_.dtype == ours.visible_bias_.dtype == peer.components_.dtype == dtype
+    rtol = 1e-12 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(ours.free_energy(test), peer._free_energy(test), rtol=rtol)
+    np.testing.assert_allclose(ours.transform(test), peer.transform(test), rtol=rtol)
+
+
+def test_digits_are_enlarged_pixel_by_pixel():
+    small, large = rbm.images(8)[1], rbm.images(28)[1]
+    assert large.shape == (len(small), 784)
+    rows = [0, 9, 18, 27]  # in pixel 0, 2, 5 and 7 of 8, 3.5 of these to one of those
+    corners = large.reshape(-1, 28, 28)[:, rows][:, :, rows]
+    picked = small.reshape(-1, 8, 8)[:, [0, 2, 5, 7]][:, :, [0, 2, 5, 7]]
+    np.testing.assert_array_equal(corners, picked)
+
+
+def test_a_worse_machine_is_noticed(monkeypatch):
+    values = [[(-30.0 - seed, 0), (-25.0, 0)] for seed in range(3)]
+    monkeypatch.setattr(rbm, "log_likelihoods", lambda problem, dtype, seed: values[seed])
+    problem = rbm.Problem(5, n_seeds=3)
+    with pytest.raises(AssertionError, match="worse than scikit-learn by 3.52 nats or more"):
+        rbm.quality(problem, np.float64)
+    for pair in values:
+        pair.reverse()
+    numbers = rbm.quality(problem, np.float64)["log_likelihood"]
+    assert numbers["difference"] == 6
+    assert numbers["difference_95"] == [
+        3.5159,
+        8.4841,
+    ]  # 6 -+ 4.3027 / sqrt(3), 2 degrees of freedom
+
+
+def test_times_and_likelihoods_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        rbm, "compare", lambda calls, **_: compare(calls, baseline="hmlib", repeats=1)
+    )
+    rbm.main([SMALL], tmp_path / "benchmarks.json")
+    sections = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert list(sections) == ["RBM 64-5, PCD-1, float32", "RBM 64-5, PCD-1, float64"]
+    wide = sections["RBM 64-5, PCD-1, float64"]
+    assert set(wide["ratio"]) == {"hmlib", "scikit-learn", "five products"}
+    assert -64 * np.log(2) < wide["context"]["log_likelihood"]["hmlib"] < 0
+    narrow = sections["RBM 64-5, PCD-1, float32"]
+    assert set(narrow["ratio"]) == {*wide["ratio"], "scikit-learn, float64"}

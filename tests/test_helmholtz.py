@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from hmlib.exact import all_states, kl_divergence
 from hmlib.helmholtz import HelmholtzMachine
 from hmlib.likelihood import importance_log_likelihood
-from hmlib.wake_sleep import WakeSleep
+from hmlib.wake_sleep import ReweightedWakeSleep, WakeSleep
 
 
 def scrambled_machine(n_data=4, hidden=(3, 2), seed=0, scale=1.2, dtype=float, **kwargs):
@@ -518,6 +518,14 @@ def test_bad_use_is_named(call, message):
         HelmholtzMachine((3,), n_epochs=3, binarize="threshold", init="zero"),
         HelmholtzMachine(
             (3, 2, 2), n_epochs=2, binarize="threshold", learning_rate=[0.3, 0.1, 0.1]
+        ),
+        HelmholtzMachine(
+            (3, 2),
+            rule=ReweightedWakeSleep(3, 0.2),
+            decay=0.1,
+            n_epochs=2,
+            init_bias="data",
+            binarize="threshold",
         ),
     ]
 )

@@ -1,0 +1,452 @@
+"""How well deep belief networks and deep Boltzmann machines model images of digits.
+
+A run trains one machine on images whose grey values are drawn anew as bits at each presentation: a
+deep belief network layer by layer and then by the up-down algorithm, measured before and after; a deep
+Boltzmann machine all layers at once. log p of the test images, drawn as bits once and for all, comes
+from annealed importance sampling of Z in both directions and importance sampling of the
+explanations. Chapter *Deep machines*.
+"""
+
+import pickle
+from collections import defaultdict
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+from hmlib._estimator import in_pieces
+from hmlib.deep import DeepBeliefNetwork, DeepBoltzmannMachine
+from hmlib.experiments.pictures import encode_pictures, filters
+from hmlib.experiments.provenance import generator
+from hmlib.likelihood import annealed_importance_sampling, importance_log_likelihood
+from hmlib.rbm import RestrictedBoltzmannMachine
+from hmlib.units import sample_bernoulli
+
+NAME = "deep-likelihood"
+
+IMAGES_AT_ONCE = 1000  # their explanations fit the memory
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one profile trains and how it measures.
+
+    Attributes
+    ----------
+    data : tuple of str
+        The image set, one.
+    belief_networks : dict of str to dict
+        Arguments by the name of the machine; under ``layers`` those of the restricted machines that
+        are trained on top of each other.
+    boltzmann_machines : dict of str to dict
+        Arguments by the name of the machine.
+    n_seeds : dict of str to int
+        Repetitions of each machine.
+    n_chains, n_betas : int
+        Annealing after training, in each direction.
+    light_betas : int
+        Annealing during training, with 100 chains; only forward.
+    every : int
+        Epochs from one point of the learning curve to the next.
+    n_steps : int
+        Gibbs steps from training images to the start of the reverse chains.
+    n_explanations : int
+        Explanations of each image in an estimate of its log-likelihood.
+    n_train : int
+        Training images whose likelihood is measured, drawn by lot.
+    """
+
+    data: tuple
+    belief_networks: dict
+    boltzmann_machines: dict
+    n_seeds: dict
+    n_chains: int
+    n_betas: int
+    light_betas: int
+    every: int
+    n_steps: int
+    n_explanations: int
+    n_train: int
+
+
+def _layer(n_hidden, n_epochs, batch_size, learning_rate):
+    """Spell out the arguments of a restricted machine: centred, with persistent chains."""
+    return {
+        "n_hidden": n_hidden,
+        "method": "pcd",
+        "centered": True,
+        "n_epochs": n_epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
+
+
+PROFILES = {
+    "smoke": Settings(
+        data=("digits",),
+        belief_networks={
+            "DBN 12-16": {
+                "layers": (_layer(12, 2, 20, (0.1, 0.001)), _layer(16, 2, 20, (0.1, 0.001))),
+                "n_fine_tuning_epochs": 2,
+                "fine_tuning_rate": (0.05, 0.001),
+                "batch_size": 20,
+            }
+        },
+        boltzmann_machines={
+            "DBM 12-16": {
+                "hidden": (12, 16),
+                "n_epochs": 2,
+                "learning_rate": (0.05, 0.001),
+                "batch_size": 20,
+            }
+        },
+        n_seeds={"DBN 12-16": 1, "DBM 12-16": 1},
+        n_chains=20,
+        n_betas=200,
+        light_betas=50,
+        every=1,
+        n_steps=20,
+        n_explanations=5,
+        n_train=100,
+    ),
+    "book": Settings(
+        data=("digits",),
+        belief_networks={
+            "DBN 64-64": {
+                "layers": (_layer(64, 60, 20, (0.1, 0.001)), _layer(64, 60, 20, (0.1, 0.001))),
+                "n_fine_tuning_epochs": 40,
+                "fine_tuning_rate": (0.05, 0.001),
+                "batch_size": 20,
+            }
+        },
+        boltzmann_machines={
+            "DBM 64-64": {
+                "hidden": (64, 64),
+                "n_epochs": 120,
+                "learning_rate": (0.05, 0.001),
+                "batch_size": 20,
+            }
+        },
+        n_seeds={"DBN 64-64": 1, "DBM 64-64": 1},
+        n_chains=100,
+        n_betas=2000,
+        light_betas=500,
+        every=20,
+        n_steps=1000,
+        n_explanations=100,
+        n_train=360,
+    ),
+    # Rates were tried in four runs of a few epochs on 50 000 of the training images and judged by 2000
+    # of the others: 0.05 trains the deep Boltzmann machine and 0.15 lets its units die; up-down gains
+    # if it begins at 0.05 and ends at 0.001. The rates of the restricted machines are those of
+    # rbm-likelihood. Epochs, sweeps of the mean field and batches are what time allows.
+    "paper": Settings(
+        data=("mnist",),
+        belief_networks={
+            "DBN 500-2000": {
+                "layers": (_layer(500, 50, 100, (0.1, 0.001)), _layer(2000, 50, 100, (0.1, 0.001))),
+                "n_fine_tuning_epochs": 50,
+                "fine_tuning_rate": (0.05, 0.001),
+                "batch_size": 100,
+            }
+        },
+        boltzmann_machines={
+            "DBM 500-1000": {
+                "hidden": (500, 1000),
+                "n_epochs": 120,
+                "learning_rate": (0.05, 0.001),
+                "n_mean_field": 5,
+                "batch_size": 100,
+            }
+        },
+        n_seeds={"DBN 500-2000": 2, "DBM 500-1000": 2},
+        n_chains=100,
+        n_betas=10_000,
+        light_betas=1000,
+        every=10,
+        n_steps=1000,
+        n_explanations=100,
+        n_train=2000,
+    ),
+}
+
+
+def runs(settings):
+    """List the keys: machine and seed."""
+    return [
+        {"machine": machine, "seed": seed}
+        for machine, n_seeds in settings.n_seeds.items()
+        for seed in range(n_seeds)
+    ]
+
+
+def run(settings, run, *, data, checkpoint=None):
+    """Train one machine and measure it; the state of training is saved after every epoch."""
+    (name,) = settings.data
+    x_train = data[name].x_train
+    test = sample_bernoulli(data[name].x_test, generator(what="test bits", data=name))
+    rng = generator(what="training bits", data=name)
+    train = sample_bernoulli(x_train[rng.permutation(len(x_train))[: settings.n_train]], rng)
+    is_directed = run["machine"] in settings.belief_networks
+    execute = _belief_network if is_directed else _boltzmann_machine
+    return execute(settings, run, x_train, (test, train), checkpoint)
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def _belief_network(settings, run, x_train, measured, checkpoint):
+    """Train layer by layer, measure, fine-tune by up-down, and measure again."""
+    arguments = dict(settings.belief_networks[run["machine"]])
+    layers = arguments.pop("layers")
+    fresh = generator(**run), [], None, {}, []
+    rng, machines, network, greedy, curve = _resume(checkpoint) or fresh
+    for _ in _grow(machines, layers, x_train, rng):
+        _keep(checkpoint, rng, machines, network, greedy, curve)
+    if network is None:
+        network = _network(machines, **arguments)
+        greedy = _measure(network, measured, settings, {**run, "trained": "greedily"})
+        greedy["n_epochs"] = sum(machine.n_iter_ for machine in machines)
+        curve.append([0, *_light(network, measured[0], settings, run)])
+        _keep(checkpoint, rng, machines, network, greedy, curve)
+    for epoch in range(network.n_iter_ + 1, network.n_fine_tuning_epochs + 1):
+        network.partial_fit(x_train)
+        if epoch % settings.every == 0:
+            curve.append([epoch, *_light(network, measured[0], settings, run)])
+        _keep(checkpoint, rng, machines, network, greedy, curve)
+    tuned = _measure(network, measured, settings, {**run, "trained": "up-down"})
+    tuned["n_epochs"] = network.n_iter_
+    return {**greedy, **{f"up_down_{name}": v for name, v in tuned.items()}, **_curve(curve)}
+
+
+def _grow(machines, layers, x_train, rng):
+    """Train restricted machines on top of each other, from where ``machines`` stand; stop each epoch.
+
+    It is what :meth:`DeepBeliefNetwork.fit` does, in steps.
+    """
+    for n_below, arguments in enumerate(layers):
+        if n_below == len(machines):  # its biases come from the data that it will see
+            machine = RestrictedBoltzmannMachine(**{**arguments, "n_epochs": 0}, random_state=rng)
+            machine.fit(_rise(x_train, machines, rng)).set_params(n_epochs=arguments["n_epochs"])
+            machines.append(machine)
+        machine = machines[n_below]
+        while machine.n_iter_ < machine.n_epochs:
+            machine.partial_fit(_rise(x_train, machines[:n_below], rng))
+            yield
+
+
+def _rise(X, machines, rng):
+    """Take data up: bits of the data, and probabilities above, which the next machine draws."""
+    if not machines:
+        return X
+
+    def rise(x):
+        x = sample_bernoulli(x, rng)
+        for machine in machines:
+            x = machine.transform(x)
+        return x
+
+    return in_pieces(rise, X)
+
+
+def _network(machines, **arguments):
+    """Make the belief network of machines that were trained on top of each other."""
+    hidden = tuple(machine.n_hidden for machine in machines)
+    network = DeepBeliefNetwork(hidden, random_state=machines[0].rng_, **arguments)
+    network.rng_, network.n_features_in_ = machines[0].rng_, machines[0].n_features_in_
+    network.machines_, network._is_grown, network.n_iter_ = machines, True, 0
+    network._assemble()
+    return network
+
+
+def _boltzmann_machine(settings, run, x_train, measured, checkpoint):
+    """Train all layers at once, and measure."""
+    machine = DeepBoltzmannMachine(
+        random_state=generator(**run), **settings.boltzmann_machines[run["machine"]]
+    )
+    machine, curve = _resume(checkpoint) or (machine, [])
+    for epoch in range(getattr(machine, "n_iter_", 0) + 1, machine.n_epochs + 1):
+        machine.partial_fit(x_train)
+        if epoch % settings.every == 0:
+            curve.append([epoch, *_light(machine, measured[0], settings, run)])
+        _keep(checkpoint, machine, curve)
+    metrics = _measure(machine, measured, settings, run)
+    return {**metrics, "n_epochs": machine.n_iter_, **_curve(curve)}
+
+
+def _resume(checkpoint):
+    """Return the state that was kept, if any."""
+    saved = checkpoint and checkpoint.load()
+    return pickle.loads(saved["state"].tobytes()) if saved else None
+
+
+def _keep(checkpoint, *state):
+    """Save the state: objects that share a generator share it again when they come back."""
+    if checkpoint:
+        checkpoint.save(state=np.frombuffer(pickle.dumps(state), np.uint8))
+
+
+def _curve(points):
+    """Name the columns of the learning curve."""
+    return {
+        f"curve_{name}": [point[column] for point in points]
+        for column, name in enumerate(("epochs", "bound", "error"))
+    }
+
+
+# --- measures -------------------------------------------------------------------------------------
+
+
+class Explained(NamedTuple):
+    """What explanations say about each image: an estimate of log p, its error, and a lower bound."""
+
+    log_likelihood: np.ndarray
+    error: np.ndarray
+    bound: np.ndarray
+
+
+def _measure(machine, measured, settings, key):
+    """Anneal in both directions, and explain the test images and some training images.
+
+    The reverse chains start from training images and long chains.
+    """
+    (test, train), undirected = measured, _undirected(machine)
+    rng, n_chains, betas = generator(**key, what="measure"), settings.n_chains, settings.n_betas
+    forward = annealed_importance_sampling(
+        undirected, n_chains=n_chains, betas=betas, random_state=rng
+    )
+    images = train[rng.integers(len(train), size=n_chains)]
+    start = _chains(machine, images, settings.n_steps, rng)
+    reverse = annealed_importance_sampling(
+        undirected, n_chains=n_chains, betas=betas, reverse=True, start=start, random_state=rng
+    )
+    log_z = forward.log_partition
+    on_test, on_train = (
+        _explain(machine, v, log_z, settings.n_explanations, rng) for v in measured
+    )
+    log_likelihood = on_test.log_likelihood.mean()
+    dreams = machine.sample(20, settings.n_steps, probabilities=True, random_state=rng)
+    W = _weights(machine)
+    return {
+        "log_likelihood": log_likelihood,
+        "error_log_partition": forward.standard_error,
+        "error_images": on_test.log_likelihood.std(ddof=1) / np.sqrt(len(test)),
+        "error_explanations": np.sqrt((on_test.error**2).sum()) / len(test),
+        "log_likelihood_reverse": log_likelihood + log_z - reverse.log_partition,
+        "error_reverse": reverse.standard_error,
+        "log_likelihood_train": on_train.log_likelihood.mean(),
+        "bound": on_test.bound.mean(),
+        "bound_train": on_train.bound.mean(),
+        "log_partition": log_z,
+        "log_partition_reverse": reverse.log_partition,
+        "effective_sample_size": forward.effective_sample_size,
+        "effective_sample_size_reverse": reverse.effective_sample_size,
+        "log_likelihood_base": _base(machine, test),
+        "dreams": encode_pictures(dreams),
+        "filters_1": encode_pictures(filters(W[0])),
+        "filters_2": encode_pictures(filters(W[0] @ W[1])),
+    }
+
+
+def _light(machine, test, settings, key):
+    """Estimate the mean bound of the test images, and its error from log Z, quickly."""
+    rng = generator(**key, what="light", epoch=machine.n_iter_)
+    result = annealed_importance_sampling(
+        _undirected(machine), betas=settings.light_betas, random_state=rng
+    )
+    if isinstance(machine, DeepBeliefNetwork):
+        bound = machine.log_weights(test, rng, result.log_partition)
+    else:
+        n_sweeps = machine.n_mean_field
+        bound = machine.bound(test, result.log_partition, n_sweeps=n_sweeps, random_state=rng)
+    return bound.mean(), result.standard_error
+
+
+def _explain(machine, images, log_z, n, rng):
+    """Explain each image ``n`` times, some images after the others.
+
+    The bound is that of the recognition network, or that of the mean field.
+    """
+    parts = []
+    for first in range(0, len(images), IMAGES_AT_ONCE):
+        v, log_weights = images[first : first + IMAGES_AT_ONCE], []
+        draw = machine._log_weights_of(v)  # a mean field is fitted once for all explanations
+
+        def weights(_, rng, draw=draw, log_weights=log_weights):
+            log_weights.append(draw(rng) - log_z)
+            return log_weights[-1]
+
+        estimate = importance_log_likelihood(SimpleNamespace(log_weights=weights), v, n, rng)
+        if isinstance(machine, DeepBeliefNetwork):
+            bound = np.mean(log_weights, axis=0)
+        else:
+            bound = machine.bound(v, log_z, random_state=rng)
+        parts.append((*estimate, bound))
+    return Explained(*map(np.concatenate, zip(*parts)))
+
+
+def _undirected(machine):
+    """Return the machine whose Z is not known: of a belief network the top pair."""
+    return machine.top_ if isinstance(machine, DeepBeliefNetwork) else machine
+
+
+def _chains(machine, images, n_steps, rng):
+    """Run the undirected machine from explanations of images: states to anneal in reverse."""
+    if isinstance(machine, DeepBeliefNetwork):
+        *_, below, _ = machine.recognize(images, random_state=rng)
+        return machine.top_.gibbs(below, n_steps, random_state=rng)
+    hidden = [sample_bernoulli(mu, rng) for mu in machine.mean_field(images, random_state=rng)]
+    layers = machine.gibbs([images, *hidden], n_steps, random_state=rng)
+    return np.hstack(layers[1::2])  # those that the path keeps
+
+
+def _weights(machine):
+    """List the weights by which each layer speaks to the one below, (n_l, n_{l+1})."""
+    if isinstance(machine, DeepBeliefNetwork):
+        return [*(layer.weights.T for layer in machine.generative_), machine.top_.weights_]
+    return machine.weights_
+
+
+def _base(machine, test):
+    """Compute the mean log-likelihood of the machine without weights, the start of it all."""
+    is_directed = isinstance(machine, DeepBeliefNetwork)
+    b = (machine.machines_[0] if is_directed else machine).base_bias_.astype(float)
+    return (test.astype(float) @ b).mean() - np.logaddexp(0, b).sum()
+
+
+def summary(records):
+    """Average over the repetitions of each machine, belief networks before and after fine-tuning."""
+    groups = defaultdict(list)
+    for record in records:
+        stages = ("greedily", "up-down") if "up_down_bound" in record else ("together",)
+        for stage in stages:
+            groups[record["machine"], stage].append(record)
+    return [
+        _row(machine, stage, group, prefix="up_down_" if stage == "up-down" else "")
+        for (machine, stage), group in groups.items()
+    ]
+
+
+def _row(machine, stage, group, prefix):
+    quantities = {
+        "log-lik. test": "log_likelihood",
+        "bound": "bound",
+        "by reverse": "log_likelihood_reverse",
+        "train": "log_likelihood_train",
+        "err. log Z": "error_log_partition",
+        "err. reverse": "error_reverse",
+        "err. explan.": "error_explanations",
+    }
+    values = [record[prefix + "log_likelihood"] for record in group]
+    return {
+        "machine": machine,
+        "trained": stage,
+        "epochs": group[0][prefix + "n_epochs"],
+        **{
+            title: float(np.mean([record[prefix + name] for record in group]))
+            for title, name in quantities.items()
+        },
+        "std. seeds": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "runs": len(values),
+    }
