@@ -8,6 +8,7 @@ Modules depend on each other in one direction only, from the top of this list to
 ``plotting``     the style of the book, pictures of images and of networks
 ``widgets``      sliders that work on a static page
 ``helmholtz``    the Helmholtz machine
+``deep``         deep belief networks and deep Boltzmann machines
 ``rbm``          restricted Boltzmann machines, binary and Gaussian
 ``boltzmann``    the general Boltzmann machine
 ``hopfield``     Hopfield networks, continuous and dense ones, and the theory of their capacity

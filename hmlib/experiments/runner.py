@@ -33,6 +33,8 @@ __all__ = ["EXPERIMENTS", "find", "reproduce", "settings_of"]
 EXPERIMENTS = {
     "hopfield-capacity": "hmlib.experiments.capacity",
     "rbm-likelihood": "hmlib.experiments.rbm_likelihood",
+    "sbn-likelihood": "hmlib.experiments.sbn_likelihood",
+    "deep-likelihood": "hmlib.experiments.deep_likelihood",
 }
 
 
