@@ -47,8 +47,8 @@ class HelmholtzMachine(
     n_epochs : int
         Passes of :meth:`fit` over the data.
     batch_size : int
-        Samples in a mini-batch; each is one wake step and one sleep step of as many dreams. 1 is
-        the on-line algorithm as it was published.
+        Samples in a mini-batch; each is one step of the rule, for wake-sleep a wake step and a
+        sleep step of as many dreams. 1 is the on-line algorithm as it was published.
     init : {"zero", "random"}
         Start all parameters at zero, or the weights at normal random numbers. Zero works, because
         sampling tells the units apart.

@@ -7,7 +7,6 @@ from annealed importance sampling of Z in both directions and importance samplin
 explanations. Chapter *Deep machines*.
 """
 
-import pickle
 from collections import defaultdict
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -19,12 +18,22 @@ from hmlib._estimator import in_pieces
 from hmlib.deep import DeepBeliefNetwork, DeepBoltzmannMachine
 from hmlib.experiments.pictures import encode_pictures, filters
 from hmlib.experiments.provenance import generator
+from hmlib.experiments.training import (
+    anneal_both_ways,
+    base_log_likelihood,
+    curve_of,
+    keep,
+    mean_row,
+    resume,
+    train,
+)
 from hmlib.likelihood import annealed_importance_sampling, importance_log_likelihood
 from hmlib.rbm import RestrictedBoltzmannMachine
 from hmlib.units import sample_bernoulli
 
 NAME = "deep-likelihood"
 
+CURVE = ("bound", "error")  # what a point of the learning curve is
 IMAGES_AT_ONCE = 1000  # their explanations fit the memory
 
 
@@ -187,10 +196,10 @@ def run(settings, run, *, data, checkpoint=None):
     x_train = data[name].x_train
     test = sample_bernoulli(data[name].x_test, generator(what="test bits", data=name))
     rng = generator(what="training bits", data=name)
-    train = sample_bernoulli(x_train[rng.permutation(len(x_train))[: settings.n_train]], rng)
+    seen = sample_bernoulli(x_train[rng.permutation(len(x_train))[: settings.n_train]], rng)
     is_directed = run["machine"] in settings.belief_networks
     execute = _belief_network if is_directed else _boltzmann_machine
-    return execute(settings, run, x_train, (test, train), checkpoint)
+    return execute(settings, run, x_train, (test, seen), checkpoint)
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -201,23 +210,24 @@ def _belief_network(settings, run, x_train, measured, checkpoint):
     arguments = dict(settings.belief_networks[run["machine"]])
     layers = arguments.pop("layers")
     fresh = generator(**run), [], None, {}, []
-    rng, machines, network, greedy, curve = _resume(checkpoint) or fresh
+    rng, machines, network, greedy, curve = resume(checkpoint) or fresh
     for _ in _grow(machines, layers, x_train, rng):
-        _keep(checkpoint, rng, machines, network, greedy, curve)
+        keep(checkpoint, rng, machines, network, greedy, curve)
     if network is None:
         network = _network(machines, **arguments)
         greedy = _measure(network, measured, settings, {**run, "trained": "greedily"})
         greedy["n_epochs"] = sum(machine.n_iter_ for machine in machines)
         curve.append([0, *_light(network, measured[0], settings, run)])
-        _keep(checkpoint, rng, machines, network, greedy, curve)
+        keep(checkpoint, rng, machines, network, greedy, curve)
     for epoch in range(network.n_iter_ + 1, network.n_fine_tuning_epochs + 1):
         network.partial_fit(x_train)
         if epoch % settings.every == 0:
             curve.append([epoch, *_light(network, measured[0], settings, run)])
-        _keep(checkpoint, rng, machines, network, greedy, curve)
+        keep(checkpoint, rng, machines, network, greedy, curve)
     tuned = _measure(network, measured, settings, {**run, "trained": "up-down"})
     tuned["n_epochs"] = network.n_iter_
-    return {**greedy, **{f"up_down_{name}": v for name, v in tuned.items()}, **_curve(curve)}
+    tuned = {f"up_down_{name}": value for name, value in tuned.items()}
+    return {**greedy, **tuned, **curve_of(curve, CURVE)}
 
 
 def _grow(machines, layers, x_train, rng):
@@ -265,34 +275,15 @@ def _boltzmann_machine(settings, run, x_train, measured, checkpoint):
     machine = DeepBoltzmannMachine(
         random_state=generator(**run), **settings.boltzmann_machines[run["machine"]]
     )
-    machine, curve = _resume(checkpoint) or (machine, [])
-    for epoch in range(getattr(machine, "n_iter_", 0) + 1, machine.n_epochs + 1):
-        machine.partial_fit(x_train)
-        if epoch % settings.every == 0:
-            curve.append([epoch, *_light(machine, measured[0], settings, run)])
-        _keep(checkpoint, machine, curve)
-    metrics = _measure(machine, measured, settings, run)
-    return {**metrics, "n_epochs": machine.n_iter_, **_curve(curve)}
-
-
-def _resume(checkpoint):
-    """Return the state that was kept, if any."""
-    saved = checkpoint and checkpoint.load()
-    return pickle.loads(saved["state"].tobytes()) if saved else None
-
-
-def _keep(checkpoint, *state):
-    """Save the state: objects that share a generator share it again when they come back."""
-    if checkpoint:
-        checkpoint.save(state=np.frombuffer(pickle.dumps(state), np.uint8))
-
-
-def _curve(points):
-    """Name the columns of the learning curve."""
-    return {
-        f"curve_{name}": [point[column] for point in points]
-        for column, name in enumerate(("epochs", "bound", "error"))
-    }
+    machine, curve = train(
+        machine,
+        x_train,
+        checkpoint,
+        every=settings.every,
+        look=lambda machine: _light(machine, measured[0], settings, run),
+        columns=CURVE,
+    )
+    return {**_measure(machine, measured, settings, run), "n_epochs": machine.n_iter_, **curve}
 
 
 # --- measures -------------------------------------------------------------------------------------
@@ -311,17 +302,17 @@ def _measure(machine, measured, settings, key):
 
     The reverse chains start from training images and long chains.
     """
-    (test, train), undirected = measured, _undirected(machine)
-    rng, n_chains, betas = generator(**key, what="measure"), settings.n_chains, settings.n_betas
-    forward = annealed_importance_sampling(
-        undirected, n_chains=n_chains, betas=betas, random_state=rng
+    (test, seen), undirected = measured, _undirected(machine)
+    rng, n_chains = generator(**key, what="measure"), settings.n_chains
+
+    def start():
+        images = seen[rng.integers(len(seen), size=n_chains)]
+        return _chains(machine, images, settings.n_steps, rng)
+
+    annealed = anneal_both_ways(
+        undirected, start, n_chains=n_chains, betas=settings.n_betas, rng=rng
     )
-    images = train[rng.integers(len(train), size=n_chains)]
-    start = _chains(machine, images, settings.n_steps, rng)
-    reverse = annealed_importance_sampling(
-        undirected, n_chains=n_chains, betas=betas, reverse=True, start=start, random_state=rng
-    )
-    log_z = forward.log_partition
+    log_z = annealed["log_partition"]
     on_test, on_train = (
         _explain(machine, v, log_z, settings.n_explanations, rng) for v in measured
     )
@@ -330,19 +321,14 @@ def _measure(machine, measured, settings, key):
     W = _weights(machine)
     return {
         "log_likelihood": log_likelihood,
-        "error_log_partition": forward.standard_error,
-        "error_images": on_test.log_likelihood.std(ddof=1) / np.sqrt(len(test)),
-        "error_explanations": np.sqrt((on_test.error**2).sum()) / len(test),
-        "log_likelihood_reverse": log_likelihood + log_z - reverse.log_partition,
-        "error_reverse": reverse.standard_error,
+        "log_likelihood_reverse": log_likelihood + log_z - annealed["log_partition_reverse"],
         "log_likelihood_train": on_train.log_likelihood.mean(),
+        "log_likelihood_base": base_log_likelihood(_base_bias(machine), test),
         "bound": on_test.bound.mean(),
         "bound_train": on_train.bound.mean(),
-        "log_partition": log_z,
-        "log_partition_reverse": reverse.log_partition,
-        "effective_sample_size": forward.effective_sample_size,
-        "effective_sample_size_reverse": reverse.effective_sample_size,
-        "log_likelihood_base": _base(machine, test),
+        "error_images": on_test.log_likelihood.std(ddof=1) / np.sqrt(len(test)),
+        "error_explanations": np.sqrt((on_test.error**2).sum()) / len(test),
+        **annealed,
         "dreams": encode_pictures(dreams),
         "filters_1": encode_pictures(filters(W[0])),
         "filters_2": encode_pictures(filters(W[0] @ W[1])),
@@ -408,11 +394,10 @@ def _weights(machine):
     return machine.weights_
 
 
-def _base(machine, test):
-    """Compute the mean log-likelihood of the machine without weights, the start of it all."""
-    is_directed = isinstance(machine, DeepBeliefNetwork)
-    b = (machine.machines_[0] if is_directed else machine).base_bias_.astype(float)
-    return (test.astype(float) @ b).mean() - np.logaddexp(0, b).sum()
+def _base_bias(machine):
+    """Return the biases of the machine without weights, the start of it all."""
+    lowest = machine.machines_[0] if isinstance(machine, DeepBeliefNetwork) else machine
+    return lowest.base_bias_
 
 
 def summary(records):
@@ -438,15 +423,13 @@ def _row(machine, stage, group, prefix):
         "err. reverse": "error_reverse",
         "err. explan.": "error_explanations",
     }
-    values = [record[prefix + "log_likelihood"] for record in group]
     return {
         "machine": machine,
         "trained": stage,
         "epochs": group[0][prefix + "n_epochs"],
-        **{
-            title: float(np.mean([record[prefix + name] for record in group]))
-            for title, name in quantities.items()
-        },
-        "std. seeds": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "runs": len(values),
+        **mean_row(
+            group,
+            {title: prefix + name for title, name in quantities.items()},
+            spread=prefix + "log_likelihood",
+        ),
     }

@@ -5,7 +5,6 @@ measures log p of the test images, drawn as bits once and for all. log Z comes f
 importance sampling in both directions. Chapter *Restricted Boltzmann machines*.
 """
 
-import pickle
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from hmlib.experiments.pictures import encode_pictures, filters
 from hmlib.experiments.provenance import generator
+from hmlib.experiments.training import anneal_both_ways, base_log_likelihood, mean_row, train
 from hmlib.likelihood import annealed_importance_sampling
 from hmlib.rbm import RestrictedBoltzmannMachine
 from hmlib.units import sample_bernoulli
@@ -145,21 +145,15 @@ def run(settings, run, *, data, checkpoint=None):
     machine = RestrictedBoltzmannMachine(
         settings.n_hidden, random_state=generator(**run), **settings.rules[run["rule"]]
     )
-    curve = []
-    if saved := checkpoint and checkpoint.load():
-        machine, curve = pickle.loads(saved["state"].tobytes())
-    for epoch in range(getattr(machine, "n_iter_", 0) + 1, machine.n_epochs + 1):
-        machine.partial_fit(x_train)
-        if epoch % settings.every == 0:
-            curve.append([epoch, *_light(machine, test, settings, run)])
-        if checkpoint:
-            checkpoint.save(state=np.frombuffer(pickle.dumps((machine, curve)), np.uint8))
-    return {
-        **_measure(machine, x_train, test, settings, run),
-        "curve_epochs": [point[0] for point in curve],
-        "curve_log_likelihood": [point[1] for point in curve],
-        "curve_error": [point[2] for point in curve],
-    }
+    machine, curve = train(
+        machine,
+        x_train,
+        checkpoint,
+        every=settings.every,
+        look=lambda machine: _light(machine, test, settings, run),
+        columns=("log_likelihood", "error"),
+    )
+    return {**_measure(machine, x_train, test, settings, run), **curve}
 
 
 def _light(machine, test, settings, run):
@@ -171,42 +165,27 @@ def _light(machine, test, settings, run):
 
 def _measure(machine, x_train, test, settings, run):
     """Anneal in both directions; the reverse chains start from training images and long chains."""
-    rng = generator(**run, what="measure")
-    n_chains, betas = settings.n_chains, settings.n_betas
-    train = sample_bernoulli(x_train[rng.permutation(len(x_train))[: len(test)]], rng)
-    forward = annealed_importance_sampling(
-        machine, n_chains=n_chains, betas=betas, random_state=rng
-    )
-    images = train[rng.integers(len(train), size=n_chains)]
-    start = machine.gibbs(images, settings.n_steps, random_state=rng)
-    reverse = annealed_importance_sampling(
-        machine, n_chains=n_chains, betas=betas, reverse=True, start=start, random_state=rng
-    )
-    log_weight = -machine.free_energy(test)
-    log_likelihood = log_weight.mean() - forward.log_partition
+    rng, n_chains = generator(**run, what="measure"), settings.n_chains
+    seen = sample_bernoulli(x_train[rng.permutation(len(x_train))[: len(test)]], rng)
+
+    def start():
+        images = seen[rng.integers(len(seen), size=n_chains)]
+        return machine.gibbs(images, settings.n_steps, random_state=rng)
+
+    annealed = anneal_both_ways(machine, start, n_chains=n_chains, betas=settings.n_betas, rng=rng)
+    log_z, log_weight = annealed["log_partition"], -machine.free_energy(test)
     dreams = machine.sample(20, settings.n_steps, probabilities=True, random_state=rng)
     return {
-        "log_likelihood": log_likelihood,
-        "error_log_partition": forward.standard_error,
+        "log_likelihood": log_weight.mean() - log_z,
+        "log_likelihood_reverse": log_weight.mean() - annealed["log_partition_reverse"],
+        "log_likelihood_train": -machine.free_energy(seen).mean() - log_z,
+        "log_likelihood_base": base_log_likelihood(machine.base_bias_, test),
         "error_images": log_weight.std(ddof=1) / np.sqrt(len(test)),
-        "log_likelihood_reverse": log_weight.mean() - reverse.log_partition,
-        "error_reverse": reverse.standard_error,
-        "log_likelihood_train": -machine.free_energy(train).mean() - forward.log_partition,
-        "log_partition": forward.log_partition,
-        "log_partition_reverse": reverse.log_partition,
-        "effective_sample_size": forward.effective_sample_size,
-        "effective_sample_size_reverse": reverse.effective_sample_size,
-        "log_likelihood_base": _base(machine, test),
+        **annealed,
         "n_epochs": machine.n_iter_,
         "dreams": encode_pictures(dreams),
         "filters": encode_pictures(filters(machine.weights_)),
     }
-
-
-def _base(machine, test):
-    """Compute the mean log-likelihood of the machine without weights, the start of it all."""
-    b = machine.base_bias_.astype(float)
-    return (test.astype(float) @ b).mean() - np.logaddexp(0, b).sum()
 
 
 def summary(records):
@@ -221,19 +200,11 @@ def summary(records):
         "err. log Z": "error_log_partition",
         "err. reverse": "error_reverse",
     }
-    rows = []
-    for rule, group in groups.items():
-        values = np.array([record["log_likelihood"] for record in group])
-        rows.append(
-            {
-                "rule": rule,
-                "epochs": group[0]["n_epochs"],
-                **{
-                    title: float(np.mean([record[name] for record in group]))
-                    for title, name in quantities.items()
-                },
-                "std. seeds": float(values.std(ddof=1)) if len(values) > 1 else None,
-                "runs": len(values),
-            }
-        )
-    return rows
+    return [
+        {
+            "rule": rule,
+            "epochs": group[0]["n_epochs"],
+            **mean_row(group, quantities, spread="log_likelihood"),
+        }
+        for rule, group in groups.items()
+    ]

@@ -115,8 +115,7 @@ PROFILES = {
         n_many=20,
         many_draws=(1, 10, 100, 1000, 10_000),
     ),
-    # Rates, their decay and the size of the batches were chosen by runs of some ten epochs, judged
-    # by the validation images.
+    # Rates and the size of the batches were chosen by short runs, judged by validation images.
     "paper": Settings(
         data=("mnist",),
         n_validation=10_000,
@@ -139,7 +138,7 @@ PROFILES = {
         curve_draws=100,
         validation_draws=100,
         draws=(1, 10, 100, 1000),
-        n_many=50,
+        n_many=100,
         many_draws=(1, 10, 100, 1000, 10_000, 100_000),
     ),
 }
@@ -232,7 +231,6 @@ def _measure(machine, validation, test, settings, run):
         "n_epochs": machine.n_iter_,
         "dreams": encode_pictures(dreams),
         "filters": encode_pictures(filters(machine.generative_[0].weights.T)),
-        "filters_recognition": encode_pictures(filters(machine.recognition_[0].weights)),
     }
 
 
