@@ -101,11 +101,11 @@ class ReweightedWakeSleep(WakeSleep):
 
     .. math:: \tilde w_k = w_k / \sum_l w_l, \qquad w_k = p_G(h_k, d) / p_R(h_k | d).
 
-    Generative layers take the step of the delta rule sum_k w~_k d log p_G(h_k, d), which estimates
-    the gradient of log p_G(d) itself: its bias is of order 1 / K. With K = 1 the only weight is one,
-    and the step is that of wake-sleep, the gradient of the bound. Recognition layers take the step
-    sum_k w~_k d log p_R(h_k | d), which estimates gradient descent on KL[p_G(h|d), p_R(h|d)] for
-    explanations of data; that of the sleep phase is for explanations of dreams.
+    Generative layers go up sum_k w~_k grad log p_G(h_k, d), again by the delta rule. It estimates
+    the gradient of log p_G(d) itself, with a bias of order 1 / K. With K = 1 the only weight is one,
+    and the step is that of wake-sleep, in expectation down the gradient of the bound. Recognition
+    layers go up sum_k w~_k grad log p_R(h_k|d), which estimates gradient descent on
+    KL[p_G(h|d), p_R(h|d)] for data; the sleep phase does so for dreams.
 
     Parameters
     ----------
