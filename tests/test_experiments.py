@@ -475,6 +475,22 @@ def test_a_long_run_goes_on_where_it_was_killed(toy, tmp_path):
     assert record["made"]["seconds"] > 1.9  # 40 steps of 0.05 s, those before the kill included
 
 
+def test_runs_that_were_cut_off_go_first(toy, tmp_path, monkeypatch):
+    cut_off, order, execute = {1, 4}, [], toy.run
+    for run in toy.runs(toy.PROFILES["smoke"]):
+        if run["seed"] in cut_off:
+            path = experiments.runner._checkpoint_path("toy", toy.PROFILES["smoke"], run, tmp_path)
+            Checkpoint(path).save(step=1, walk=0.0, rng=generator())
+
+    def note(settings, run, **arguments):
+        order.append(run["seed"])
+        return execute(settings, run, **arguments)
+
+    monkeypatch.setattr(toy, "run", note)
+    reproduce(toy, results=tmp_path, verbose=False)
+    assert set(order[:2]) == cut_off and len(order) == 6
+
+
 def test_a_kill_ends_the_other_processes_too(toy, tmp_path):
     process = start(tmp_path, "paper", jobs=2)
     wait_for((tmp_path / "there" / "toy.json").exists)

@@ -66,8 +66,9 @@ def reproduce(
     """Execute what is missing of an experiment, and return all its records.
 
     Every record is stored as soon as its run is done: a kill loses the runs under way and nothing
-    else, and of those only what came after their last checkpoint. Runs go in random order, so that
-    the time left is honest and several processes can share the work.
+    else, and of those only what came after their last checkpoint. Runs that were cut off go first,
+    the others in random order, so that the time left is honest and several processes can share the
+    work.
 
     Parameters
     ----------
@@ -109,10 +110,12 @@ def reproduce(
     if len({run_key(run) for run in runs}) < len(runs):
         raise ValueError(f"the runs of {module.NAME} must have different keys")
     todo = [run for run in runs if force or run not in store]
-    random.SystemRandom().shuffle(todo)
 
     def checkpoint_path(run):
         return _checkpoint_path(module.NAME, settings, run, results)
+
+    random.SystemRandom().shuffle(todo)
+    todo.sort(key=lambda run: not Path(checkpoint_path(run)).exists())
 
     def tasks():
         for run in todo:
