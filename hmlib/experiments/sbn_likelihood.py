@@ -6,7 +6,6 @@ all, by importance sampling. The estimate is on average too large, the less so t
 are drawn; with one explanation it is the free-energy bound. Chapter *Wake-sleep*.
 """
 
-import pickle
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from scipy.special import logsumexp, softmax
 
 from hmlib.experiments.pictures import encode_pictures, filters
 from hmlib.experiments.provenance import generator
+from hmlib.experiments.training import mean_row, train
 from hmlib.helmholtz import HelmholtzMachine
 from hmlib.likelihood import importance_log_likelihood
 from hmlib.units import sample_bernoulli
@@ -159,26 +159,20 @@ def runs(settings):
 def run(settings, run, *, data, checkpoint=None):
     """Train one machine and measure it; the state of training is saved after every epoch."""
     (name,) = settings.data
-    train, validation = np.split(data[name].x_train, [-settings.n_validation])
+    images, validation = np.split(data[name].x_train, [-settings.n_validation])
     if run["bits"] == "fixed":
-        train = sample_bernoulli(train, generator(what="train bits", data=name))
+        images = sample_bernoulli(images, generator(what="train bits", data=name))
     validation = sample_bernoulli(validation, generator(what="validation bits", data=name))
     test = sample_bernoulli(data[name].x_test, generator(what="test bits", data=name))
-    machine, curve = _new_machine(settings, run), []
-    if saved := checkpoint and checkpoint.load():
-        machine, curve = pickle.loads(saved["state"].tobytes())
-    for epoch in range(getattr(machine, "n_iter_", 0) + 1, machine.n_epochs + 1):
-        machine.partial_fit(train)
-        if epoch % settings.every == 0:
-            curve.append([epoch, *_light(machine, validation, settings, run)])
-        if checkpoint:
-            checkpoint.save(state=np.frombuffer(pickle.dumps((machine, curve)), np.uint8))
-    return {
-        **_measure(machine, validation, test, settings, run),
-        "curve_epochs": [point[0] for point in curve],
-        "curve_nll": [point[1] for point in curve],
-        "curve_bound": [point[2] for point in curve],
-    }
+    machine, curve = train(
+        _new_machine(settings, run),
+        images,
+        checkpoint,
+        every=settings.every,
+        look=lambda machine: _light(machine, validation, settings, run),
+        columns=("nll", "bound"),
+    )
+    return {**_measure(machine, validation, test, settings, run), **curve}
 
 
 def _new_machine(settings, run):
@@ -284,21 +278,13 @@ def summary(records):
         "more draws": "many_shift",
         "eff. size": "effective_sample_size",
     }
-    rows = []
-    for (rule, bits, machine), group in groups.items():
-        values = np.array([record["nll"] for record in group])
-        rows.append(
-            {
-                "rule": rule,
-                "bits": bits,
-                "machine": machine,
-                "epochs": group[0]["n_epochs"],
-                **{
-                    title: float(np.mean([record[name] for record in group]))
-                    for title, name in quantities.items()
-                },
-                "std. seeds": float(values.std(ddof=1)) if len(values) > 1 else None,
-                "runs": len(values),
-            }
-        )
-    return rows
+    return [
+        {
+            "rule": rule,
+            "bits": bits,
+            "machine": machine,
+            "epochs": group[0]["n_epochs"],
+            **mean_row(group, quantities, spread="nll"),
+        }
+        for (rule, bits, machine), group in groups.items()
+    ]
