@@ -40,7 +40,7 @@ class _DeepMachine(
     """What both deep machines share: greedy training, features, and likelihoods.
 
     A subclass has ``_templates()``, new restricted machines that are trained on top of each other
-    before anything else, and ``_assemble()``, which takes their weights over; ``_undirected()``, the
+    before anything else, and ``_assemble(X)``, which takes their weights over; ``_undirected()``, the
     machine whose Z normalises p(v); ``_log_weights_of(v)``, which returns a function that draws one
     explanation per sample and returns log Z p(v, h) / q(h | v); and for small machines
     ``_is_listable()`` and ``_log_sum(v)``, log Z p(v).
@@ -95,7 +95,7 @@ class _DeepMachine(
             self._is_grown = True
         finally:
             if self.machines_:
-                self._assemble()
+                self._assemble(X)
 
     def _begin(self, machine, X):
         """Let a machine take its biases from the data, and draw from the common generator."""
@@ -360,7 +360,7 @@ class DeepBeliefNetwork(_DeepMachine):
         templates[0].set_params(binarize=self.binarize)
         return templates
 
-    def _assemble(self):
+    def _assemble(self, X=None):
         """Untie the weights of all machines but the top one."""
         *below, top = self.machines_
         self.generative_ = [
@@ -718,14 +718,24 @@ class DeepBoltzmannMachine(_DeepMachine):
             machine.set_params(binarize=self.binarize)
         return machines
 
-    def _assemble(self):
-        """Take over the machines trained greedily; a layer between two takes the mean of biases."""
+    def _assemble(self, X):
+        """Take over the machines trained greedily; a layer between two takes the mean of biases.
+
+        Chains of independent units would be far from this machine, so they start at explanations of
+        data, and the offsets of hidden layers at the means of these.
+        """
         for machine, W in zip(self.machines_, self.weights_):
             W[:] = machine.weights_
         below = [None, *(machine.hidden_bias_ for machine in self.machines_)]
         above = [*(machine.visible_bias_ for machine in self.machines_), None]
         for bias, *learnt in zip(self.biases_, below, above):
             bias[:] = np.mean([b for b in learnt if b is not None], axis=0)
+        rows = self.rng_.integers(len(X), size=len(self.chains_[0]))
+        v = self._to_bits(X[rows], self.rng_)
+        means = self._mean_field(v, self.n_mean_field)
+        self.chains_ = [v, *(_bernoulli(mu, self.rng_) for mu in means)]
+        if self.centered:
+            self.offsets_[1:] = [mu.mean(axis=0) for mu in means]
 
     def _learn(self, v):
         """Take one step up the estimated gradient <.>_data - <.>_model of the log-likelihood."""
