@@ -18,7 +18,14 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import trange
 
 from hmlib._checks import as_generator, check_array, check_count, check_number
-from hmlib._estimator import BinaryDataMixin, check_mask, check_rates, in_pieces, rate_at
+from hmlib._estimator import (
+    ROWS_AT_ONCE,
+    BinaryDataMixin,
+    check_mask,
+    check_rates,
+    in_pieces,
+    rate_at,
+)
 from hmlib.exact import MAX_UNITS, all_states
 from hmlib.layers import SigmoidLayer
 from hmlib.likelihood import annealed_importance_sampling, importance_log_likelihood
@@ -32,6 +39,7 @@ DEFAULT_DRAWS = 100  # explanations per sample where they are not
 TOLERANCE = 1e-3  # of a probability: a sample that moves less in a sweep of the mean field is done
 MAX_SWEEPS = 100  # of the mean field, where it should converge
 SMALL_CHANGE = 1.0  # of a logit
+BURN_IN = 100  # Gibbs steps of the chains after greedy training
 
 
 class _DeepMachine(
@@ -721,8 +729,8 @@ class DeepBoltzmannMachine(_DeepMachine):
     def _assemble(self, X):
         """Take over the machines trained greedily; a layer between two takes the mean of biases.
 
-        Chains of independent units would be far from this machine, so they start at explanations of
-        data, and the offsets of hidden layers at the means of these.
+        The chains move from independent units towards this machine, where they also meet what data
+        would never lead to; the offsets of hidden layers become the means of explanations of data.
         """
         for machine, W in zip(self.machines_, self.weights_):
             W[:] = machine.weights_
@@ -730,11 +738,12 @@ class DeepBoltzmannMachine(_DeepMachine):
         above = [*(machine.visible_bias_ for machine in self.machines_), None]
         for bias, *learnt in zip(self.biases_, below, above):
             bias[:] = np.mean([b for b in learnt if b is not None], axis=0)
-        rows = self.rng_.integers(len(X), size=len(self.chains_[0]))
-        v = self._to_bits(X[rows], self.rng_)
-        means = self._mean_field(v, self.n_mean_field)
-        self.chains_ = [v, *(_bernoulli(mu, self.rng_) for mu in means)]
+        for _ in range(BURN_IN):
+            self._draw(self.chains_, 1, self.rng_)
+            self._draw(self.chains_, 0, self.rng_)
         if self.centered:
+            v = self._to_bits(X[self.rng_.permutation(len(X))[:ROWS_AT_ONCE]], self.rng_)
+            means = self._mean_field(v, self.n_mean_field)
             self.offsets_[1:] = [mu.mean(axis=0) for mu in means]
 
     def _learn(self, v):
