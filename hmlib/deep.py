@@ -47,8 +47,9 @@ class _DeepMachine(
 ):
     """What both deep machines share: greedy training, features, and likelihoods.
 
-    A subclass has ``_templates()``, new restricted machines that are trained on top of each other
-    before anything else, and ``_assemble(X)``, which takes their weights over; ``_undirected()``, the
+    A subclass has ``_prepare(X)``, which makes it as it is before training; ``_templates()``, new
+    restricted machines that are trained on top of each other before anything else, and
+    ``_assemble(X)``, which takes their weights over; ``_undirected()``, the
     machine whose Z normalises p(v); ``_log_weights_of(v)``, which returns a function that draws one
     explanation per sample and returns log Z p(v, h) / q(h | v); and for small machines
     ``_is_listable()`` and ``_log_sum(v)``, log Z p(v).
@@ -82,12 +83,41 @@ class _DeepMachine(
             )
             return self
 
+    def grow(self, X):
+        """Train greedily, layer by layer, and pause after every epoch of every layer.
+
+        It is what :meth:`fit` begins with, for those who want to watch it or to keep its state. It goes
+        on from where the machine stands, and does nothing if all layers have been trained.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data.
+
+        Yields
+        ------
+        RestrictedBoltzmannMachine
+            The one that has just learnt. The deep machine is of use when there is no other.
+        """
+        first = not hasattr(self, "n_iter_")
+        X = self._check_data(X, reset=first)
+        if first:
+            self._prepare(X)
+        yield from self._grow(X)
+
+    def _start(self, X):
+        self._prepare(X)
+        self._complete_growth(X)
+
     def _epoch(self, X):
-        self._grow(X)  # which may have been interrupted
+        self._complete_growth(X)  # which may have been interrupted
         super()._epoch(X)
 
+    def _complete_growth(self, X):
+        for _ in self._grow(X):
+            pass
+
     def _grow(self, X):
-        """Train the restricted machines that are not trained yet, one on top of the other."""
         if self._is_grown:
             return
         try:
@@ -99,7 +129,7 @@ class _DeepMachine(
                     machine.n_iter_, machine.n_epochs, disable=not self.verbose, desc=name
                 )
                 for _ in epochs:
-                    machine.partial_fit(self._rise(X, n_below))
+                    yield machine.partial_fit(self._rise(X, n_below))
             self._is_grown = True
         finally:
             if self.machines_:
@@ -340,15 +370,13 @@ class DeepBeliefNetwork(_DeepMachine):
         """Epochs of all layers together: those of the up-down algorithm."""
         return check_count(self.n_fine_tuning_epochs, "n_fine_tuning_epochs", minimum=0)
 
-    def _start(self, X):
-        """Check the parameters, and train greedily."""
+    def _prepare(self, X):
         self._templates()
         check_rates(self.fine_tuning_rate, "fine_tuning_rate")
         check_count(self.n_fine_tuning_steps, "n_fine_tuning_steps")
         check_count(self.batch_size, "batch_size")
         self.rng_ = as_generator(self.random_state)
         self.n_iter_, self.machines_, self._is_grown = 0, [], False
-        self._grow(X)
 
     def _templates(self):
         """Return the machines to train, one for each layer."""
@@ -678,8 +706,8 @@ class DeepBoltzmannMachine(_DeepMachine):
 
     # --- training ---------------------------------------------------------------------------------
 
-    def _start(self, X):
-        """Check the parameters, make a machine of nearly independent units, train it greedily."""
+    def _prepare(self, X):
+        """Check the parameters, and make a machine of nearly independent units."""
         sizes, dtype = [X.shape[1], *self._check_hidden()], X.dtype
         n_chains = self.batch_size if self.n_chains is None else self.n_chains
         for name in ("batch_size", "n_steps", "n_mean_field"):
@@ -705,7 +733,6 @@ class DeepBoltzmannMachine(_DeepMachine):
         self.offsets_ = [(mean if self.centered else 0 * mean).astype(dtype) for mean in means]
         self.chains_ = self._base_states(n_chains, rng)
         self._velocities = [np.zeros_like(parameter) for parameter in self._parameters()]
-        self._grow(X)
 
     def _templates(self):
         """Return the machines to train greedily: each counts a neighbour twice if it gets another."""

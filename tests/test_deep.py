@@ -158,13 +158,13 @@ def test_importance_weights_of_a_network_are_those_of_what_was_drawn(network):
 def test_the_sampled_likelihood_and_bound_of_a_network_agree_with_the_exact_ones():
     network, n = scrambled_network(5, (3, 2), scale=0.5), 1000
     v = all_states(5)
-    p, error = importance_log_likelihood(network, v, n, random_state=0)
+    p, error, bound = importance_log_likelihood(network, v, n, random_state=0)
     z = (p - network.score_samples(v)) / error
     assert np.abs(z).max() < 5 and error.max() < 0.1
     log_w = network.log_weights(np.tile(v, (n, 1)), np.random.default_rng(0)).reshape(n, -1)
     error = log_w.std(axis=0) / np.sqrt(n)
-    for bound in (network.free_energy_bound(v, n, random_state=0), -log_w.mean(axis=0)):
-        assert (np.abs(bound - network.free_energy_bound(v)) < 5 * error).all()
+    for lower in (-network.free_energy_bound(v, n, random_state=0), log_w.mean(axis=0), bound):
+        assert (np.abs(lower + network.free_energy_bound(v)) < 5 * error).all()
     sampled = network.score_samples(v, n, random_state=0)
     assert_allclose(sampled, network.score_samples(v), atol=0.2)
 
@@ -628,7 +628,7 @@ def test_importance_weights_of_a_boltzmann_machine_are_unbiased(hidden):
     log_w = machine.log_weights(np.tile(v, (n, 1)), np.random.default_rng(0)).reshape(n, -1)
     w = np.exp(log_w)
     assert (np.abs(w.mean(axis=0) - exact) < 5 * w.std(axis=0) / np.sqrt(n)).all()
-    estimate, error = importance_log_likelihood(machine, v, 500, random_state=0)
+    estimate, error, _ = importance_log_likelihood(machine, v, 500, random_state=0)
     assert (np.abs(estimate - np.log(exact)) < 5 * error).all() and error.max() < 0.05
     assert (np.abs(machine.score_samples(v, 500, random_state=1) - np.log(exact)) < 0.2).all()
     assert log_w.mean() < np.log(exact).mean(), "a bound, if the logarithm is averaged"
@@ -957,6 +957,22 @@ def test_greedy_training_can_be_interrupted_and_goes_on(machine, monkeypatch):
     machine.partial_fit(GREY)
     assert [m.n_iter_ for m in machine.machines_] == [2, 2, 2] and machine.n_iter_ == 1
     assert [p.shape for p in parameters_of(machine)] == [p.shape for p in parameters_of(whole)]
+
+
+@pytest.mark.parametrize("machine", networks()[1::2], ids=["DBN", "DBM"])
+def test_growing_epoch_by_epoch_is_what_fit_begins_with(machine):
+    whole = clone(machine).set_params(**{EPOCHS[type(machine)]: 0}).fit(GREY)
+    machine, seen = clone(machine), []
+    for learner in machine.grow(GREY):
+        seen.append(learner.n_iter_)
+        if len(seen) == 3:  # what is kept here goes on as if nothing had been
+            kept = pickle.loads(pickle.dumps(machine))
+    assert seen == [1, 2] * 3
+    assert [learner.n_iter_ for learner in kept.grow(GREY)] == [2, 1, 2]
+    assert_equal_parameters(machine, whole)
+    assert_equal_parameters(kept, whole)
+    assert list(machine.grow(GREY)) == []
+    assert_equal_parameters(machine, whole)
 
 
 def test_an_interrupt_before_anything_was_learnt_is_not_swallowed(monkeypatch):

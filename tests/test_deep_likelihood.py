@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from hmlib.datasets import load
-from hmlib.deep import DeepBeliefNetwork, DeepBoltzmannMachine
+from hmlib.deep import DeepBoltzmannMachine
 from hmlib.experiments import Checkpoint, decode_pictures, generator, reproduce
 from hmlib.experiments import deep_likelihood as deep
 from hmlib.likelihood import annealed_importance_sampling
-from hmlib.rbm import RestrictedBoltzmannMachine
 from hmlib.units import sample_bernoulli
 
 SMOKE = deep.PROFILES["smoke"]
@@ -77,28 +76,6 @@ def trained(small, digits):
 
 
 # --- training ----------------------------------------------------------------------------------------
-
-
-def test_the_steps_are_those_of_the_network(digits):
-    x_train, arguments = digits["digits"].x_train[:300], SMOKE.belief_networks["DBN 12-16"]
-    rng, machines = generator(seed=1), []
-    n_steps = sum(1 for _ in deep._grow(machines, arguments["layers"], x_train, rng))
-    assert n_steps == 4
-    others = {name: value for name, value in arguments.items() if name != "layers"}
-    network = deep._network(machines, **others).partial_fit(x_train)
-
-    templates = [RestrictedBoltzmannMachine(**layer) for layer in arguments["layers"]]
-    whole = DeepBeliefNetwork((12, 16), rbm=templates, random_state=generator(seed=1), **others)
-    whole.partial_fit(x_train)
-    for ours, theirs in zip(_parameters(network), _parameters(whole), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def _parameters(network):
-    layers = [*network.generative_, *network.recognition_]
-    return [network.top_.weights_, network.top_.visible_bias_, network.top_.hidden_bias_] + [
-        parameter for layer in layers for parameter in (layer.weights, layer.bias)
-    ]
 
 
 class KilledError(Exception):
@@ -232,12 +209,12 @@ def test_images_are_explained_piece_by_piece(trained, bits, monkeypatch):
     monkeypatch.setattr(deep, "IMAGES_AT_ONCE", 77)
     pieces = deep._explain(machine, bits, 3.0, 400, np.random.default_rng(1))
     for explained in (whole, pieces):
-        assert explained.log_likelihood.shape == explained.bound.shape == (len(bits),)
-        difference = explained.log_likelihood - (machine._log_sum(bits) - 3.0)
-        bias = -(explained.error**2).mean() / 2  # of the logarithm of a mean
-        error = np.sqrt((explained.error**2).sum()) / len(bits)
+        assert explained.estimate.shape == explained.bound.shape == (len(bits),)
+        difference = explained.estimate - (machine._log_sum(bits) - 3.0)
+        bias = -(explained.standard_error**2).mean() / 2  # of the logarithm of a mean
+        error = np.sqrt((explained.standard_error**2).sum()) / len(bits)
         assert abs(difference.mean() - bias) < 4 * error
-    assert (pieces.bound < pieces.log_likelihood).all()
+    assert (pieces.bound < pieces.estimate).all()
 
 
 def test_filters_of_the_second_layer_are_seen_through_the_first(trained, small):

@@ -215,7 +215,8 @@ def test_the_importance_estimate_lies_within_its_error_bar():
     """Of 640 error bars of 1.96 standard errors 95 % hold the exact value: 608 +- 5.5."""
     machine = scrambled_machine(n_data=6, hidden=(4, 2), scale=0.3)
     d = np.tile(all_states(6), (10, 1))
-    estimate, error = importance_log_likelihood(machine, d, 2000, random_state=0)
+    estimate, error, bound = importance_log_likelihood(machine, d, 2000, random_state=0)
+    assert (bound < estimate).all()
     z = (estimate - machine.score_samples(d)) / error
     assert 0.92 < np.mean(np.abs(z) < 1.96) < 0.98
     assert abs(z.mean()) < 4 / np.sqrt(len(z))
@@ -273,6 +274,7 @@ def test_estimate_and_error_bar_of_three_given_weights():
     assert_allclose(result.estimate, np.log([4, 2]))
     error = [w[:, 0].std(ddof=1) / (np.sqrt(3) * 4), 0]
     assert_allclose(result.standard_error, error, atol=1e-7)
+    assert_allclose(result.bound, np.log(w).mean(axis=0))
 
 
 # --- behaviour --------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ explanations. Chapter *Deep machines*.
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 
-from hmlib._estimator import in_pieces
 from hmlib.deep import DeepBeliefNetwork, DeepBoltzmannMachine
 from hmlib.experiments.pictures import encode_pictures, filters
 from hmlib.experiments.provenance import generator
@@ -27,7 +26,11 @@ from hmlib.experiments.training import (
     resume,
     train,
 )
-from hmlib.likelihood import annealed_importance_sampling, importance_log_likelihood
+from hmlib.likelihood import (
+    LogLikelihood,
+    annealed_importance_sampling,
+    importance_log_likelihood,
+)
 from hmlib.rbm import RestrictedBoltzmannMachine
 from hmlib.units import sample_bernoulli
 
@@ -212,65 +215,29 @@ def _belief_network(settings, run, x_train, measured, checkpoint):
     """Train layer by layer, measure, fine-tune by up-down, and measure again."""
     arguments = dict(settings.belief_networks[run["machine"]])
     layers = arguments.pop("layers")
-    fresh = generator(**run), [], None, {}, []
-    rng, machines, network, greedy, curve = resume(checkpoint) or fresh
-    for _ in _grow(machines, layers, x_train, rng):
-        keep(checkpoint, rng, machines, network, greedy, curve)
-    if network is None:
-        network = _network(machines, **arguments)
+    network = DeepBeliefNetwork(
+        tuple(layer["n_hidden"] for layer in layers),
+        rbm=[RestrictedBoltzmannMachine(**layer) for layer in layers],
+        random_state=generator(**run),
+        **arguments,
+    )
+    network, greedy, curve = resume(checkpoint) or (network, None, [])
+    for _ in network.grow(x_train):
+        keep(checkpoint, network, greedy, curve)
+    if greedy is None:
         greedy = _measure(network, measured, settings, {**run, "trained": "greedily"})
-        greedy["n_epochs"] = sum(machine.n_iter_ for machine in machines)
+        greedy["n_epochs"] = sum(machine.n_iter_ for machine in network.machines_)
         curve.append([0, *_light(network, measured[0], settings, run)])
-        keep(checkpoint, rng, machines, network, greedy, curve)
+        keep(checkpoint, network, greedy, curve)
     for epoch in range(network.n_iter_ + 1, network.n_fine_tuning_epochs + 1):
         network.partial_fit(x_train)
         if epoch % settings.every == 0:
             curve.append([epoch, *_light(network, measured[0], settings, run)])
-        keep(checkpoint, rng, machines, network, greedy, curve)
+        keep(checkpoint, network, greedy, curve)
     tuned = _measure(network, measured, settings, {**run, "trained": "up-down"})
     tuned["n_epochs"] = network.n_iter_
     tuned = {f"up_down_{name}": value for name, value in tuned.items()}
     return {**greedy, **tuned, **curve_of(curve, CURVE)}
-
-
-def _grow(machines, layers, x_train, rng):
-    """Train restricted machines on top of each other, from where ``machines`` stand; stop each epoch.
-
-    It is what :meth:`DeepBeliefNetwork.fit` does, in steps.
-    """
-    for n_below, arguments in enumerate(layers):
-        if n_below == len(machines):  # its biases come from the data that it will see
-            machine = RestrictedBoltzmannMachine(**{**arguments, "n_epochs": 0}, random_state=rng)
-            machine.fit(_rise(x_train, machines, rng)).set_params(n_epochs=arguments["n_epochs"])
-            machines.append(machine)
-        machine = machines[n_below]
-        while machine.n_iter_ < machine.n_epochs:
-            machine.partial_fit(_rise(x_train, machines[:n_below], rng))
-            yield
-
-
-def _rise(X, machines, rng):
-    """Take data up: bits of the data, and probabilities above, which the next machine draws."""
-    if not machines:
-        return X
-
-    def rise(x):
-        x = sample_bernoulli(x, rng)
-        for machine in machines:
-            x = machine.transform(x)
-        return x
-
-    return in_pieces(rise, X)
-
-
-def _network(machines, **arguments):
-    """Make the belief network of machines that were trained on top of each other."""
-    hidden = tuple(machine.n_hidden for machine in machines)
-    network = DeepBeliefNetwork(hidden, random_state=machines[0].rng_, **arguments)
-    network.rng_, network.n_features_in_ = machines[0].rng_, machines[0].n_features_in_
-    network.machines_, network._is_grown, network.n_iter_ = machines, True, 0
-    network._assemble()
-    return network
 
 
 def _boltzmann_machine(settings, run, x_train, measured, checkpoint):
@@ -292,14 +259,6 @@ def _boltzmann_machine(settings, run, x_train, measured, checkpoint):
 # --- measures -------------------------------------------------------------------------------------
 
 
-class Explained(NamedTuple):
-    """What explanations say about each image: an estimate of log p, its error, and a lower bound."""
-
-    log_likelihood: np.ndarray
-    error: np.ndarray
-    bound: np.ndarray
-
-
 def _measure(machine, measured, settings, key):
     """Anneal in both directions, and explain the test images and some training images.
 
@@ -319,18 +278,18 @@ def _measure(machine, measured, settings, key):
     on_test, on_train = (
         _explain(machine, v, log_z, settings.n_explanations, rng) for v in measured
     )
-    log_likelihood = on_test.log_likelihood.mean()
+    log_likelihood = on_test.estimate.mean()
     dreams = machine.sample(20, settings.n_steps, probabilities=True, random_state=rng)
     W = _weights(machine)
     return {
         "log_likelihood": log_likelihood,
         "log_likelihood_reverse": log_likelihood + log_z - annealed["log_partition_reverse"],
-        "log_likelihood_train": on_train.log_likelihood.mean(),
+        "log_likelihood_train": on_train.estimate.mean(),
         "log_likelihood_base": base_log_likelihood(_base_bias(machine), test),
         "bound": on_test.bound.mean(),
         "bound_train": on_train.bound.mean(),
-        "error_images": on_test.log_likelihood.std(ddof=1) / np.sqrt(len(test)),
-        "error_explanations": np.sqrt((on_test.error**2).sum()) / len(test),
+        "error_images": on_test.estimate.std(ddof=1) / np.sqrt(len(test)),
+        "error_explanations": np.sqrt((on_test.standard_error**2).sum()) / len(test),
         **annealed,
         "dreams": encode_pictures(dreams),
         "filters_1": encode_pictures(filters(W[0])),
@@ -355,24 +314,17 @@ def _light(machine, test, settings, key):
 def _explain(machine, images, log_z, n, rng):
     """Explain each image ``n`` times, some images after the others.
 
-    The bound is that of the recognition network, or that of the mean field.
+    The bound is that of the recognition network, sampled, or the best one of the mean field.
     """
-    parts = []
+    weights = partial(machine.draw_log_weights, log_partition=log_z)
+    explainer, parts = SimpleNamespace(draw_log_weights=weights), []
     for first in range(0, len(images), IMAGES_AT_ONCE):
-        v, log_weights = images[first : first + IMAGES_AT_ONCE], []
-        draw = machine._log_weights_of(v)  # a mean field is fitted once for all explanations
-
-        def weights(_, rng, draw=draw, log_weights=log_weights):
-            log_weights.append(draw(rng) - log_z)
-            return log_weights[-1]
-
-        estimate = importance_log_likelihood(SimpleNamespace(log_weights=weights), v, n, rng)
-        if isinstance(machine, DeepBeliefNetwork):
-            bound = np.mean(log_weights, axis=0)
-        else:
-            bound = machine.bound(v, log_z, random_state=rng)
-        parts.append((*estimate, bound))
-    return Explained(*map(np.concatenate, zip(*parts)))
+        v = images[first : first + IMAGES_AT_ONCE]
+        estimate = importance_log_likelihood(explainer, v, n, rng)
+        if isinstance(machine, DeepBoltzmannMachine):
+            estimate = estimate._replace(bound=machine.bound(v, log_z, random_state=rng))
+        parts.append(estimate)
+    return LogLikelihood(*map(np.concatenate, zip(*parts)))
 
 
 def _undirected(machine):
