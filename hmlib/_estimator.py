@@ -1,5 +1,6 @@
 """What the estimators of binary units share: checked data, grey pixels as bits, epochs, generators."""
 
+import hashlib
 import warnings
 from numbers import Real
 
@@ -54,7 +55,8 @@ class EpochsMixin:
         """Train for one more pass over ``X``, from where the machine stands; starts it if need be.
 
         Parameters and return value as for :meth:`fit`. What a machine takes from its data at the
-        start, such as biases, it takes from this first ``X``.
+        start, such as biases, it takes from this first ``X``. Ctrl-C raises ``KeyboardInterrupt``,
+        but the machine keeps the mini-batches that it has learnt, and can go on.
         """
         first = not hasattr(self, "n_iter_")
         X = self._check_data(X, reset=first)
@@ -135,6 +137,11 @@ def check_rates(schedule, name, low_open=True):
         raise ValueError(f"{name} must be a number or a pair (first, last), got {schedule!r}")
     for rate in rates:
         check_number(rate, name, low=0, low_open=low_open)
+
+
+def digest(arrays):
+    """Return a short name of these arrays and no others, the same in every process."""
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def check_mask(mask, shape):

@@ -23,6 +23,7 @@ from hmlib._estimator import (
     BinaryDataMixin,
     check_mask,
     check_rates,
+    digest,
     in_pieces,
     rate_at,
 )
@@ -254,7 +255,7 @@ class _DeepMachine(
         if given is not None:
             return check_number(given, "log_partition")
         machine = self._undirected()
-        state = hash(b"".join(parameter.tobytes() for parameter in machine._parameters()))
+        state = digest(machine._parameters())
         if getattr(self, "_known_log_z", (None, None))[0] != state:
             if machine._is_small():
                 log_z = machine.log_partition()

@@ -1,11 +1,22 @@
 """The Helmholtz machine: a network that dreams, and a network that explains."""
 
+import warnings
 from numbers import Integral
 
 import numpy as np
-from scipy.special import logit, logsumexp
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from joblib import Parallel, delayed
+from scipy.special import log_softmax, logit, logsumexp
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.utils import get_tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib._estimator import BinaryDataMixin, in_pieces, rate_at
@@ -14,11 +25,12 @@ from hmlib.layers import SigmoidLayer
 from hmlib.likelihood import _portions, importance_log_likelihood
 from hmlib.wake_sleep import WakeSleep
 
-__all__ = ["HelmholtzMachine"]
+__all__ = ["ClasswiseGenerator", "HelmholtzMachine"]
 
 MAX_EXACT = 12  # hidden units up to which sums over explanations are written out: 4096 terms
 DEFAULT_DRAWS = 100  # explanations per sample where they are not
 STATES_AT_ONCE = 1000  # explanations that are drawn together: a few MB for large layers
+DREAMS_AT_ONCE = 100  # of one class: sets of dreams are nested because they come in whole blocks
 
 
 class HelmholtzMachine(
@@ -49,9 +61,11 @@ class HelmholtzMachine(
     batch_size : int
         Samples in a mini-batch; each is one step of the rule, for wake-sleep a wake step and a
         sleep step of as many dreams. 1 is the on-line algorithm as it was published.
-    init : {"zero", "random"}
+    init : {"zero", "random"} or an initializer
         Start all parameters at zero, or the weights at normal random numbers. Zero works, because
-        sampling tells the units apart.
+        sampling tells the units apart. An initializer such as
+        :class:`hmlib.pyramid.PyramidInitializer` has a method ``initialize(machine, X)``, which
+        trains a machine at zero before the first epoch.
     init_scale : float
         Standard deviation of the random start.
     init_bias : {"zero", "data"}
@@ -130,13 +144,41 @@ class HelmholtzMachine(
 
     # --- training ---------------------------------------------------------------------------------
 
+    def fit(self, X, y=None):
+        """Train from a fresh start for ``n_epochs`` passes over ``X``; Ctrl-C keeps what was learnt.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data: bits, or grey values, see ``binarize``.
+        y : ignored
+
+        Returns
+        -------
+        self
+            The machine itself.
+        """
+        try:
+            return super().fit(X)
+        except KeyboardInterrupt:  # before the first epoch: only an initializer takes long
+            if not hasattr(self, "n_iter_"):
+                raise
+            warnings.warn(
+                "the initialization was interrupted; the machine keeps what it has learnt, and "
+                "partial_fit continues with ordinary training",
+                stacklevel=2,
+            )
+            return self
+
     def _start(self, X):
         """Make both networks; both start alike, as two stacks over the same units."""
         sizes, dtype = [X.shape[1], *self._check_hidden()], X.dtype
         check_number(self.init_scale, "init_scale", low=0)
         check_number(self.decay, "decay", low=0, high=1, low_open=True)
-        if self.init not in ("zero", "random"):
-            raise ValueError(f'init must be "zero" or "random", got {self.init!r}')
+        if self.init not in ("zero", "random") and not hasattr(self.init, "initialize"):
+            raise ValueError(
+                f'init must be "zero" or "random" or have a method initialize, got {self.init!r}'
+            )
         if self.init_bias not in ("zero", "data"):
             raise ValueError(f'init_bias must be "zero" or "data", got {self.init_bias!r}')
         scale = self.init_scale if self.init == "random" else 0.0
@@ -147,10 +189,16 @@ class HelmholtzMachine(
         self.recognition_ = [SigmoidLayer.random(b, a, scale, self.rng_, dtype) for b, a in pairs]
         self.prior_ = SigmoidLayer.zeros(0, sizes[-1], dtype)
         self.n_iter_ = 0
+        self._take_bias(0, X)
+        if hasattr(self.init, "initialize"):
+            self.init.initialize(self, X)
+
+    def _take_bias(self, level, X):
+        """Let the generative biases of a layer that is shown ``X`` start as ``init_bias`` says."""
         if self.init_bias == "data":
             seen = self._to_bits(X, self.rng_) if self.binarize == "threshold" else X
             p = (seen.sum(axis=0, dtype=np.float64) + 1) / (len(X) + 2)
-            self.generative_[0].bias[:] = logit(p)
+            self.generative_[level].bias[:] = logit(p)
 
     def _learn(self, d):
         """Take one step of the rule on a batch, with the rates of this epoch."""
@@ -454,3 +502,185 @@ class HelmholtzMachine(
         if not hidden:
             raise ValueError(f"hidden must be a tuple of layer sizes, got {self.hidden!r}")
         return [check_count(size, f"hidden[{i}]") for i, size in enumerate(hidden)]
+
+
+class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
+    r"""One Helmholtz machine for each class: labelled dreams, and classes by description length.
+
+    Machine c learns from the samples of class c alone. What it dreams has the label c; and d is of
+    class c with
+
+    .. math:: p(c | d) \propto p(c) \, e^{-F_c(d)},
+
+    where F_c(d), the free-energy bound of machine c, is the length of the description of d that it
+    offers, and p(c) the share of the class. Were F_c(d) = -log p_c(d), this would be Bayes' rule.
+
+    Parameters
+    ----------
+    machine : None or HelmholtzMachine
+        The template of all machines; its ``random_state`` is not used. None takes the defaults.
+    n_jobs : None or int
+        Machines that are trained at the same time, each by a process with one thread, as in joblib.
+        The result does not depend on it.
+    random_state : None, int or numpy.random.Generator
+        The source of randomness; each machine draws from a child of its own.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+        The labels, sorted.
+    machines_ : list of HelmholtzMachine
+        The machine of each class.
+    class_prior_ : ndarray, shape (n_classes,)
+        The share of each class in the training data.
+    rng_ : numpy.random.Generator
+        The generator whose children :meth:`sample` and :meth:`description_lengths` draw from.
+    n_features_in_ : int
+        Number of data units.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` or ``y`` is invalid, or ``machine`` is not a Helmholtz machine.
+
+    References
+    ----------
+    Hinton, Dayan, Frey and Neal (1995), *The wake-sleep algorithm for unsupervised neural
+    networks*, who classify digits by the machine with the shortest description. The chapters of
+    *The pyramid*.
+    """
+
+    def __init__(self, machine=None, n_jobs=None, random_state=None):
+        self.machine = machine
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        """Train a machine on each class.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data, float32 kept; bits, or grey values as the machine's ``binarize`` says.
+        y : array_like, shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self
+            The generator itself.
+        """
+        machine = self._template()
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        self.classes_, counts = np.unique(y, return_counts=True)
+        self.class_prior_ = counts / len(y)
+        self.rng_ = as_generator(self.random_state)
+        machines = [clone(machine).set_params(random_state=rng) for rng in self._children()]
+        tasks = [(machine, X[y == label]) for machine, label in zip(machines, self.classes_)]
+        self.machines_ = self._each(HelmholtzMachine.fit, tasks)
+        return self
+
+    def sample(self, n_samples_per_class, *, probabilities=False, random_state=None):
+        """Let every machine dream: a data set with labels.
+
+        Parameters
+        ----------
+        n_samples_per_class : int
+            Dreams of each machine.
+        probabilities : bool
+            If true, return the probabilities of the data units instead of bits.
+        random_state : None, int or numpy.random.Generator
+            None draws from a child of the object's own generator.
+
+        Returns
+        -------
+        X : ndarray, shape (n_samples_per_class * n_classes, n_features)
+            Dreams. The classes take turns, and sets are nested: of two sets with the same seed the
+            smaller is the beginning of the larger.
+        y : ndarray, shape (n_samples_per_class * n_classes,)
+            Their labels.
+        """
+        check_is_fitted(self)
+        n = check_count(n_samples_per_class, "n_samples_per_class")
+        dreams = [
+            np.concatenate(
+                [
+                    machine.sample(DREAMS_AT_ONCE, probabilities=probabilities, random_state=block)
+                    for block in rng.spawn(-(-n // DREAMS_AT_ONCE))
+                ]
+            )[:n]
+            for machine, rng in zip(self.machines_, self._children(random_state))
+        ]
+        return np.stack(dreams, axis=1).reshape(-1, self.n_features_in_), np.tile(self.classes_, n)
+
+    def description_lengths(self, X, n_samples=None, *, random_state=None):
+        """Compute the free-energy bound F_c(d) of the machine of each class, in nats.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Data. Grey pixels become bits once, so that all machines describe the same bits.
+        n_samples : int or None
+            As for :meth:`HelmholtzMachine.free_energy_bound`.
+        random_state : None, int or numpy.random.Generator
+            None draws from a child of the object's own generator.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_classes)
+            Bounds, float64.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        rng, *children = self._children(random_state, 1 + len(self.classes_))
+        d = self.machines_[0]._to_bits(self.machines_[0]._check_data(X), rng)
+        tasks = [(m, d, n_samples, child) for m, child in zip(self.machines_, children)]
+        return np.column_stack(self._each(_description_lengths, tasks))
+
+    def predict_log_proba(self, X):
+        """Compute log p(c | d), shape (n_samples, n_classes), in the order of ``classes_``.
+
+        Explanations that have to be drawn, and bits of grey pixels, are the same in every call.
+        """
+        lengths = self.description_lengths(X, random_state=0)
+        return log_softmax(np.log(self.class_prior_) - lengths, axis=1)
+
+    def predict_proba(self, X):
+        """Compute p(c | d), shape (n_samples, n_classes), in the order of ``classes_``."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X):
+        """Return the most probable label of each sample, shape (n_samples,)."""
+        best = self.predict_log_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def _template(self):
+        machine = HelmholtzMachine() if self.machine is None else self.machine
+        if not isinstance(machine, HelmholtzMachine):
+            raise ValueError(f"machine must be None or a HelmholtzMachine, got {machine!r}")
+        return machine
+
+    def _children(self, random_state=None, n=None):
+        """Return ``n`` generators, one for each class by default, from the object's own or another."""
+        rng = self.rng_ if random_state is None else as_generator(random_state)
+        return rng.spawn(len(self.classes_) if n is None else n)
+
+    def _each(self, function, tasks):
+        """Do all tasks, each with one thread: with more, sums would depend on ``n_jobs``."""
+        return Parallel(self.n_jobs)(delayed(_in_one_thread)(function, *task) for task in tasks)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = get_tags(self._template()).input_tags.positive_only
+        tags.classifier_tags.poor_score = True  # on numbers that are not bits, as for BernoulliNB
+        return tags
+
+
+def _in_one_thread(function, *args):
+    with threadpool_limits(1):
+        return function(*args)
+
+
+def _description_lengths(machine, d, n_samples, rng):
+    return machine.free_energy_bound(d, n_samples, random_state=rng)

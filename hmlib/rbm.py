@@ -17,6 +17,7 @@ from hmlib._estimator import (
     EpochsMixin,
     check_mask,
     check_rates,
+    digest,
     in_pieces,
     rate_at,
 )
@@ -295,10 +296,10 @@ class _RestrictedMachine(
 
     def _estimate(self, rng):
         """Estimate log Z, and keep the estimate for as long as no parameter changes."""
-        parameters = b"".join(parameter.tobytes() for parameter in self._parameters())
-        if getattr(self, "_log_partition", (None, None))[0] != hash(parameters):
+        state = digest(self._parameters())
+        if getattr(self, "_log_partition", (None, None))[0] != state:
             estimate = annealed_importance_sampling(self, random_state=rng).log_partition
-            self._log_partition = hash(parameters), estimate
+            self._log_partition = state, estimate
         return self._log_partition[1]
 
     def _log_table(self):

@@ -376,7 +376,7 @@ def test_the_likelihood_takes_machines_that_draw_one_explanation_at_a_time():
 
     one, many = (importance_log_likelihood(m, d, 2500, 0) for m in (OneByOne(), machine))
     exact = machine.score_samples(d)
-    for estimate, error in (one, many):
+    for estimate, error, _ in (one, many):
         assert (np.abs(estimate - exact) < 5 * error).all() and (error < 0.1).all()
     assert_allclose(one.standard_error, many.standard_error, rtol=0.3)
 
