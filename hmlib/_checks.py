@@ -72,3 +72,17 @@ def check_spins(values, name, *, n_columns=None):
 
 def _range(array):
     return f"from {array.min():g} to {array.max():g}"
+
+
+def check_sizes(hidden):
+    """Return the sizes of hidden layers as a list, checked."""
+    if not isinstance(hidden, (tuple, list)) or not hidden:
+        raise ValueError(f"hidden must be a tuple of layer sizes, got {hidden!r}")
+    return [check_count(size, f"hidden[{i}]") for i, size in enumerate(hidden)]
+
+
+def check_layer(layer, n_layers):
+    """Return the index of one of so many layers, which may count from the end."""
+    if not isinstance(layer, Integral) or layer not in range(-n_layers, n_layers):
+        raise ValueError(f"layer must be an int from 0 to {n_layers - 1}, got {layer!r}")
+    return layer

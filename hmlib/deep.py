@@ -8,7 +8,6 @@ those of the top pair are; below it the layers dream downwards, each given the o
 import copy
 import warnings
 from functools import partial
-from numbers import Integral
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +16,14 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 from tqdm import trange
 
-from hmlib._checks import as_generator, check_array, check_count, check_number
+from hmlib._checks import (
+    as_generator,
+    check_array,
+    check_count,
+    check_layer,
+    check_number,
+    check_sizes,
+)
 from hmlib._estimator import (
     ROWS_AT_ONCE,
     BinaryDataMixin,
@@ -173,9 +179,7 @@ class _DeepMachine(
             What ``recognize`` or ``mean_field`` computes without drawing bits; deterministic.
         """
         X = self._check_data(X)
-        n_layers = len(self._sizes())
-        if not isinstance(layer, Integral) or layer not in range(-n_layers, n_layers):
-            raise ValueError(f"layer must be an int from 0 to {n_layers - 1}, got {layer!r}")
+        layer = check_layer(layer, len(self._sizes()))
         return in_pieces(lambda x: self._means(x)[layer], self._features(X))
 
     def log_weights(self, X, rng, log_partition=None):
@@ -274,13 +278,6 @@ class _DeepMachine(
     @property
     def _n_features_out(self):
         return self._sizes()[-1]
-
-    def _check_hidden(self):
-        """Return the sizes of the hidden layers as asked for."""
-        hidden = self.hidden if isinstance(self.hidden, (tuple, list)) else None
-        if not hidden:
-            raise ValueError(f"hidden must be a tuple of layer sizes, got {self.hidden!r}")
-        return [check_count(size, f"hidden[{i}]") for i, size in enumerate(hidden)]
 
 
 class DeepBeliefNetwork(_DeepMachine):
@@ -381,7 +378,7 @@ class DeepBeliefNetwork(_DeepMachine):
 
     def _templates(self):
         """Return the machines to train, one for each layer."""
-        sizes = self._check_hidden()
+        sizes = check_sizes(self.hidden)
         rbm = RestrictedBoltzmannMachine() if self.rbm is None else self.rbm
         templates = list(rbm) if isinstance(rbm, (tuple, list)) else [rbm] * len(sizes)
         if len(templates) != len(sizes):
@@ -709,7 +706,7 @@ class DeepBoltzmannMachine(_DeepMachine):
 
     def _prepare(self, X):
         """Check the parameters, and make a machine of nearly independent units."""
-        sizes, dtype = [X.shape[1], *self._check_hidden()], X.dtype
+        sizes, dtype = [X.shape[1], *check_sizes(self.hidden)], X.dtype
         n_chains = self.batch_size if self.n_chains is None else self.n_chains
         for name in ("batch_size", "n_steps", "n_mean_field"):
             check_count(getattr(self, name), name)
@@ -737,7 +734,7 @@ class DeepBoltzmannMachine(_DeepMachine):
 
     def _templates(self):
         """Return the machines to train greedily: each counts a neighbour twice if it gets another."""
-        sizes = self._check_hidden() if self.n_pretraining_epochs else []
+        sizes = check_sizes(self.hidden) if self.n_pretraining_epochs else []
         machines = [
             _DoublingMachine(
                 n,

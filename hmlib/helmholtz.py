@@ -1,7 +1,6 @@
 """The Helmholtz machine: a network that dreams, and a network that explains."""
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -18,7 +17,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from hmlib._checks import as_generator, check_array, check_count, check_number
+from hmlib._checks import (
+    as_generator,
+    check_array,
+    check_count,
+    check_layer,
+    check_number,
+    check_sizes,
+)
 from hmlib._estimator import BinaryDataMixin, in_pieces, rate_at
 from hmlib.exact import all_states
 from hmlib.layers import SigmoidLayer
@@ -172,7 +178,7 @@ class HelmholtzMachine(
 
     def _start(self, X):
         """Make both networks; both start alike, as two stacks over the same units."""
-        sizes, dtype = [X.shape[1], *self._check_hidden()], X.dtype
+        sizes, dtype = [X.shape[1], *check_sizes(self.hidden)], X.dtype
         check_number(self.init_scale, "init_scale", low=0)
         check_number(self.decay, "decay", low=0, high=1, low_open=True)
         if self.init not in ("zero", "random") and not hasattr(self.init, "initialize"):
@@ -320,9 +326,7 @@ class HelmholtzMachine(
             The mean-field pass of :meth:`recognize`; deterministic.
         """
         layers = self.recognize(X, means=True)
-        if not isinstance(layer, Integral) or layer not in range(-len(layers), len(layers)):
-            raise ValueError(f"layer must be an int from 0 to {len(layers) - 1}, got {layer!r}")
-        return layers[layer]
+        return layers[check_layer(layer, len(layers))]
 
     # --- energies and likelihoods -----------------------------------------------------------------
 
@@ -495,13 +499,6 @@ class HelmholtzMachine(
     def _nothing(self, n):
         """Return the empty input of the prior, ``n`` rows of it."""
         return np.empty((n, 0), dtype=self.prior_bias_.dtype)
-
-    def _check_hidden(self):
-        """Return the sizes of the hidden layers as asked for."""
-        hidden = self.hidden if isinstance(self.hidden, (tuple, list)) else None
-        if not hidden:
-            raise ValueError(f"hidden must be a tuple of layer sizes, got {self.hidden!r}")
-        return [check_count(size, f"hidden[{i}]") for i, size in enumerate(hidden)]
 
 
 class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
