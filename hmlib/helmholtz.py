@@ -543,8 +543,8 @@ class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
     References
     ----------
     Hinton, Dayan, Frey and Neal (1995), *The wake-sleep algorithm for unsupervised neural
-    networks*, who classify digits by the machine with the shortest description. The chapters of
-    *The pyramid*.
+    networks*, who classify digits by the machine with the shortest description. The chapter *What a
+    machine is good for*, and those of *The pyramid*.
     """
 
     def __init__(self, machine=None, n_jobs=None, random_state=None):

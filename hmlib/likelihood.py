@@ -72,7 +72,7 @@ def importance_log_likelihood(machine, X, n_samples=100, random_state=None):
     References
     ----------
     Owen (2013), *Monte Carlo theory, methods and examples*, chapter 9. Bornschein and Bengio
-    (2015), *Reweighted wake-sleep*. The chapter *Wake-sleep*.
+    (2015), *Reweighted wake-sleep*. The chapter of the same name.
     """
     n_samples = check_count(n_samples, "n_samples", minimum=2)
     rng = as_generator(random_state)

@@ -128,7 +128,8 @@ class ReweightedWakeSleep(WakeSleep):
 
     References
     ----------
-    Bornschein and Bengio (2015), *Reweighted wake-sleep*, algorithm 1. The chapter *Wake-sleep*.
+    Bornschein and Bengio (2015), *Reweighted wake-sleep*, algorithm 1. The chapter *Reweighted
+    wake-sleep*.
     """
 
     def __init__(self, n_samples=5, learning_rate=0.1, recognition="both"):

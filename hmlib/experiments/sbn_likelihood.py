@@ -3,7 +3,7 @@
 A run trains one Helmholtz machine on images that are bits, drawn anew at each presentation or once
 and for all, and estimates the negative log-likelihood of the test images, drawn as bits once and for
 all, by importance sampling. The estimate is on average too large, the less so the more explanations
-are drawn; with one explanation it is the free-energy bound. Chapter *Wake-sleep*.
+are drawn; with one explanation it is the free-energy bound. Chapter *Reweighted wake-sleep*.
 """
 
 from collections import defaultdict
