@@ -146,6 +146,11 @@ def test_every_exercise_has_a_solution(path):
     assert len(re.findall(r"\{exercise(?:-start)?\}", text)) == len(exercises), "one has no label"
     assert sorted(exercises) == sorted(solutions)
     assert 4 <= len(exercises) <= 6
+    gates = re.findall(r"\{((?:exercise|solution)-(?:start|end))\}", text)
+    kinds = [gate.rsplit("-", 1)[0] for gate in gates]
+    ends = [gate.rsplit("-", 1)[1] for gate in gates]
+    assert ends == ["start", "end"] * (len(gates) // 2), "a start without an end, or the reverse"
+    assert kinds[::2] == kinds[1::2], "an exercise ends as a solution, or the reverse"
     folded = re.findall(r"\{solution(?:-start)?\} +\S+\n(?::[^\n]*\n)*?:class: dropdown", text)
     assert len(folded) == len(solutions), "a solution is not in a dropdown (:class: dropdown)"
 

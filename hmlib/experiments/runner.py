@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "rbm-likelihood": "hmlib.experiments.rbm_likelihood",
     "sbn-likelihood": "hmlib.experiments.sbn_likelihood",
     "deep-likelihood": "hmlib.experiments.deep_likelihood",
+    "learning-rates": "hmlib.experiments.rates",
 }
 
 
