@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import os
-import random
 import threading
 import time
 import traceback
@@ -36,6 +35,8 @@ EXPERIMENTS = {
     "sbn-likelihood": "hmlib.experiments.sbn_likelihood",
     "deep-likelihood": "hmlib.experiments.deep_likelihood",
     "learning-rates": "hmlib.experiments.rates",
+    "memory": "hmlib.experiments.memory",
+    "architectures": "hmlib.experiments.architectures",
 }
 
 
@@ -68,8 +69,8 @@ def reproduce(
 
     Every record is stored as soon as its run is done: a kill loses the runs under way and nothing
     else, and of those only what came after their last checkpoint. Runs that were cut off go first,
-    the others in random order, so that the time left is honest and several processes can share the
-    work.
+    the others in the order of the experiment's ``runs()``, so that what is there at any time is the
+    most telling part.
 
     Parameters
     ----------
@@ -115,7 +116,6 @@ def reproduce(
     def checkpoint_path(run):
         return _checkpoint_path(module.NAME, settings, run, results)
 
-    random.SystemRandom().shuffle(todo)
     todo.sort(key=lambda run: not Path(checkpoint_path(run)).exists())
 
     def tasks():
