@@ -37,6 +37,8 @@ EXPERIMENTS = {
     "learning-rates": "hmlib.experiments.rates",
     "memory": "hmlib.experiments.memory",
     "architectures": "hmlib.experiments.architectures",
+    "generated-sets": "hmlib.experiments.generated",
+    "pyramid-likelihood": "hmlib.experiments.pyramid_likelihood",
 }
 
 
