@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "sbn-likelihood": "hmlib.experiments.sbn_likelihood",
     "deep-likelihood": "hmlib.experiments.deep_likelihood",
     "learning-rates": "hmlib.experiments.rates",
+    "layer-readout": "hmlib.experiments.readout",
     "memory": "hmlib.experiments.memory",
     "architectures": "hmlib.experiments.architectures",
     "generated-sets": "hmlib.experiments.generated",
