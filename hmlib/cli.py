@@ -73,10 +73,14 @@ def reproduce(ids, profile, jobs, dask, results, force, show):
 @click.option("--profile", default="paper", show_default=True, help="smoke, book or paper.")
 @RESULTS
 def report(ids, profile, results):
-    """Print what the experiments IDS, or all, have come to."""
+    """Print what the experiments IDS, or all, have come to; and the claims of the thesis.
+
+    The claims, with a verdict on each, come last; the id ``claims`` stands for them alone.
+    """
     from hmlib import experiments
 
-    for name in _chosen(ids or ["all"]):
+    named = [name for name in ids if name != "claims"]
+    for name in _chosen(named if ids else ["all"]):
         module = experiments.find(name)
         experiments.settings_of(module, profile)
         if not ids and not experiments.results_path(name, profile, results).exists():
@@ -85,6 +89,11 @@ def report(ids, profile, results):
         records = experiments.load_records(name, profile, results)
         click.echo(f"{name}, profile {profile}, {len(records)} records")
         _print_table(module.summary(records))
+    if not ids or "claims" in ids:
+        from hmlib.experiments import claims
+
+        click.echo(f"claims of the thesis, profile {profile}")
+        click.echo(claims.table(claims.claims(results, profile)))
 
 
 @main.group(invoke_without_command=True)

@@ -36,6 +36,7 @@ EXPERIMENTS = {
     "deep-likelihood": "hmlib.experiments.deep_likelihood",
     "learning-rates": "hmlib.experiments.rates",
     "layer-readout": "hmlib.experiments.readout",
+    "wake-sleep-recipes": "hmlib.experiments.recipes",
     "memory": "hmlib.experiments.memory",
     "architectures": "hmlib.experiments.architectures",
     "generated-sets": "hmlib.experiments.generated",
