@@ -11,11 +11,8 @@ from hmlib.cli import _print_table
 from hmlib.datasets import load
 from hmlib.experiments import (
     Checkpoint,
-    ExperimentError,
     architectures,
     decode_pictures,
-    load_records,
-    rates,
     reproduce,
 )
 from hmlib.experiments.architectures import (
@@ -296,21 +293,3 @@ def test_the_settings_of_a_profile_fit_together(profile):
     assert settings.n_stage_epochs <= settings.n_epochs
     assert settings.max_depth <= settings.max_side - settings.min_side + 1
     assert run_key(dataclasses.asdict(settings))
-
-
-def best_rates_found(name):
-    """Return the best rates of an architecture, or skip the test until all of them were tried."""
-    n_planned = sum(run["architecture"] == name for run in rates.runs(rates.PROFILES["paper"]))
-    try:
-        records = load_records("learning-rates")
-    except ExperimentError as error:
-        pytest.skip(str(error))
-    if sum(record["architecture"] == name for record in records) < n_planned:
-        pytest.skip(f"not all rates have been tried for {name}")
-    return rates.best_rates(records, name)
-
-
-def test_the_rates_of_the_paper_profile_are_those_that_learning_rates_found():
-    name = "mnist by class 784-400-100"
-    assert rates.PROFILES["paper"].batch_size == PAPER.batch_size
-    assert PAPER.learning_rates == best_rates_found(name)

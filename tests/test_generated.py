@@ -10,12 +10,9 @@ from scipy.spatial.distance import cdist
 from hmlib.datasets import load
 from hmlib.experiments import (
     Checkpoint,
-    ExperimentError,
     decode_pictures,
     generated,
     generator,
-    load_records,
-    rates,
     reproduce,
 )
 from hmlib.experiments.initialisations import STARTS, Images, class_samples
@@ -313,22 +310,3 @@ def test_the_settings_of_a_profile_fit_together(profile):
         assert len(settings.shown[name]) == 2
     assert settings.table_size <= settings.n_train and settings.n_again <= settings.n_train
     assert run_key(dataclasses.asdict(settings))
-
-
-@pytest.mark.parametrize("data", generated.PROFILES["paper"].data)
-def test_the_rates_of_the_paper_profile_are_the_best_that_were_tried(data):
-    settings, tried = generated.PROFILES["paper"], rates.PROFILES["paper"]
-    (name,) = (name for name in tried.architectures if name.startswith(f"{data} by class"))
-    sought = tried.architectures[name]
-    assert (sought["hidden"], sought["n_train"]) == (settings.hidden, settings.n_train)
-    assert sought["n_epochs"] == next(iter(settings.n_seeds[data]))
-    assert 2 * len(settings.hidden) * sought["stage_epochs"] == sought["n_epochs"]
-    assert tried.batch_size == settings.batch_size
-    try:
-        records = load_records("learning-rates")
-    except ExperimentError:
-        pytest.skip("there are no records of learning-rates yet")
-    there = sum(record["architecture"] == name for record in records)
-    if there < sum(run["architecture"] == name for run in rates.runs(tried)):
-        pytest.skip(f"the records of {name} are not complete yet")
-    assert settings.learning_rates[data] == rates.best_rates(records, name)

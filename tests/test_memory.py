@@ -10,11 +10,8 @@ from hmlib.cli import _print_table
 from hmlib.datasets import load
 from hmlib.experiments import (
     Checkpoint,
-    ExperimentError,
     decode_pictures,
-    load_records,
     memory,
-    rates,
     reproduce,
 )
 from hmlib.experiments.initialisations import STARTS, class_samples
@@ -234,25 +231,3 @@ def test_the_settings_of_a_profile_fit_together(profile):
         is_pyramid = {"pyramid", "clamped"} & set(settings.learning_rates[machine])
         assert not is_pyramid or 2 * settings.stage_epochs * len(hidden) == settings.n_epochs
     assert run_key(dataclasses.asdict(settings))
-
-
-def best_rates_found(name):
-    """Return the best rates of an architecture, or skip the test until all of them were tried."""
-    n_planned = sum(run["architecture"] == name for run in rates.runs(rates.PROFILES["paper"]))
-    try:
-        records = load_records("learning-rates")
-    except ExperimentError as error:
-        pytest.skip(str(error))
-    if sum(record["architecture"] == name for record in records) < n_planned:
-        pytest.skip(f"not all rates have been tried for {name}")
-    return rates.best_rates(records, name)
-
-
-def test_the_rates_of_the_paper_profile_are_those_that_learning_rates_found():
-    paper, architectures = memory.PROFILES["paper"], rates.PROFILES["paper"].architectures
-    names = {"deep": "mnist 784-484-225-64", "shallow": "mnist 784-709"}
-    for machine, name in names.items():
-        assert architectures[name]["hidden"] == paper.machines[machine]
-    assert rates.PROFILES["paper"].batch_size == paper.batch_size
-    best = {machine: best_rates_found(name) for machine, name in names.items()}
-    assert paper.learning_rates == best

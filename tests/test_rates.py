@@ -8,12 +8,23 @@ from numpy.testing import assert_array_equal
 
 from hmlib.cli import _print_table
 from hmlib.datasets import load
-from hmlib.experiments import Checkpoint, generator, rates, reproduce
+from hmlib.experiments import (
+    Checkpoint,
+    ExperimentError,
+    architectures,
+    generated,
+    generator,
+    load_records,
+    memory,
+    rates,
+    readout,
+    reproduce,
+)
 from hmlib.experiments.initialisations import STARTS, class_samples, make_machine, validation_split
 from hmlib.experiments.store import rounded, run_key
 from hmlib.helmholtz import HelmholtzMachine
 
-SMOKE = rates.PROFILES["smoke"]
+SMOKE, PAPER = rates.PROFILES["smoke"], rates.PROFILES["paper"]
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +201,44 @@ def test_the_settings_of_a_profile_fit_together(profile):
             assert machine.n_epochs > 0
             if hasattr(machine.init, "shapes"):
                 machine.init.shapes(sizes[0], sizes[1:])
+
+
+def used():
+    """Yield what takes its rates from this experiment: architecture, hidden layers, rates, batch."""
+    settings = readout.PROFILES["paper"]
+    name = "mnist 784-625-484-289-196-100-16"
+    yield name, settings.hidden, settings.learning_rates, settings.batch_size
+    settings = memory.PROFILES["paper"]
+    for machine, name in {"deep": "mnist 784-484-225-64", "shallow": "mnist 784-709"}.items():
+        found = settings.learning_rates[machine]
+        yield name, settings.machines[machine], found, settings.batch_size
+    settings = generated.PROFILES["paper"]
+    names = [name for name in PAPER.architectures if "by class" in name]
+    for name, data in zip(names, settings.data, strict=True):
+        assert name.startswith(data)
+        yield name, settings.hidden, settings.learning_rates[data], settings.batch_size
+    settings = architectures.PROFILES["paper"]
+    yield names[0], (400, 100), settings.learning_rates, settings.batch_size
+
+
+@pytest.mark.parametrize(("name", "hidden", "found", "batch_size"), used())
+def test_other_experiments_use_the_best_rates_that_were_tried(name, hidden, found, batch_size):
+    assert PAPER.architectures[name]["hidden"] == hidden
+    assert PAPER.batch_size == batch_size
+    try:
+        records = load_records("learning-rates")
+    except ExperimentError as error:
+        pytest.skip(str(error))
+    n_planned = sum(run["architecture"] == name for run in rates.runs(PAPER))
+    if sum(record["architecture"] == name for record in records) < n_planned:
+        pytest.skip(f"not all rates have been tried for {name}")
+    assert found == rates.best_rates(records, name)
+
+
+def test_rates_of_labelled_dreams_are_tried_under_the_conditions_of_their_use():
+    settings = generated.PROFILES["paper"]
+    for data, n_seeds in settings.n_seeds.items():
+        (tried,) = (a for a in PAPER.architectures.values() if a["data"] == data and a["by_class"])
+        assert tried["n_train"] == settings.n_train
+        assert tried["n_epochs"] == next(iter(n_seeds))
+        assert 2 * len(settings.hidden) * tried["stage_epochs"] == tried["n_epochs"]

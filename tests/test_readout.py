@@ -12,14 +12,13 @@ from sklearn.linear_model import LogisticRegression
 
 from hmlib.cli import _print_table
 from hmlib.datasets import load
-from hmlib.experiments import Checkpoint, ExperimentError, load_records, rates, readout, reproduce
+from hmlib.experiments import Checkpoint, readout, reproduce
 from hmlib.experiments.initialisations import LAYERED, STARTS, class_samples
 from hmlib.experiments.store import rounded, run_key
 from hmlib.helmholtz import HelmholtzMachine
 from hmlib.pyramid import PyramidInitializer
 
 SMOKE = readout.PROFILES["smoke"]
-PAPER_ARCHITECTURE = "mnist 784-625-484-289-196-100-16"
 
 
 @pytest.fixture(scope="module")
@@ -235,17 +234,3 @@ def test_the_settings_of_a_profile_fit_together(profile):
         if key["start"] in LAYERED:
             machine.init.shapes({"digits": 64, "mnist": 784}[settings.data[0]], settings.hidden)
     assert run_key(dataclasses.asdict(settings))
-
-
-def test_the_rates_of_the_paper_profile_are_the_best_that_were_tried():
-    try:
-        records = load_records("learning-rates")
-    except ExperimentError as error:
-        pytest.skip(f"no records of the learning rates yet: {error}")
-    known = {(r["start"], r["rate"]) for r in records if r["architecture"] == PAPER_ARCHITECTURE}
-    grids = rates.PROFILES["paper"].architectures[PAPER_ARCHITECTURE]["rates"]
-    missing = {(start, rate) for start, grid in grids.items() for rate in grid} - known
-    if missing:
-        pytest.skip(f"no records yet of the learning rates {sorted(missing)}")
-    best = rates.best_rates(records, PAPER_ARCHITECTURE)
-    assert readout.PROFILES["paper"].learning_rates == best
