@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import rbm
 import run
+import scaling
+import wake_sleep
 from harness import Comparison, compare, record
 
 from hmlib.experiments import machine_description
@@ -181,3 +183,47 @@ def test_times_and_likelihoods_are_recorded(tmp_path, monkeypatch):
     assert -64 * np.log(2) < wide["context"]["log_likelihood"]["hmlib"] < 0
     narrow = sections["RBM 64-5, PCD-1, float32"]
     assert set(narrow["ratio"]) == {*wide["ratio"], "scikit-learn, float64"}
+
+
+# --- the steps of wake_sleep.py ----------------------------------------------------------------------
+
+SMALL_STEPS = [
+    wake_sleep.Problem("wake-sleep", (6, 4, 3), 5),
+    wake_sleep.Problem("RWS", (6, 4, 3), 5),
+    wake_sleep.Problem("CD-1", (6, 4), 5),
+]
+
+
+@pytest.mark.parametrize("problem", SMALL_STEPS, ids=str)
+def test_what_is_timed_learns(problem):
+    machine, take_step = wake_sleep.model(problem, wake_sleep.batch(problem) + 0)
+    before = [p.copy() for p in wake_sleep.parameters(machine)]
+    take_step()
+    assert all((p != old).any() for p, old in zip(wake_sleep.parameters(machine), before))
+
+
+def test_the_floor_multiplies_six_times_for_each_pair():
+    x, error = np.ones((5, 3), np.float32), np.arange(10, dtype=np.float32).reshape(5, 2)
+    for add in wake_sleep._update(x, error):
+        once, twice = np.array(add()), np.array(add())
+        np.testing.assert_array_equal(twice, 2 * once)
+        np.testing.assert_array_equal(once if once.shape == (3, 2) else once.T, x.T @ error)
+    assert [multiply().shape for multiply in wake_sleep._forward(x, 7)] == 4 * [(5, 7)]
+    assert len(wake_sleep._products(5, 4, 3)) == 6
+
+
+@pytest.mark.parametrize("problem", SMALL_STEPS, ids=str)
+def test_the_peer_learns_the_same(problem):
+    pytest.importorskip("torch", reason="PyTorch is installed for `make bench` only")
+    wake_sleep.assert_same_updates(problem)
+
+
+def test_what_a_process_prints_comes_back():
+    seconds, printed = scaling.in_a_process(f"import numpy as np{scaling.REPORT}")
+    assert 0 < printed < 1000 and seconds > 0
+
+
+def test_long_calls_are_timed_in_rounds(clock):
+    timed = scaling.in_rounds({"a": clock(1), "b": clock(2)}, "a", n_rounds=2)
+    assert timed.ratios == {"a": 1, "b": 2}
+    assert len(timed.seconds["a"]) == 2
