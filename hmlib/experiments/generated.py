@@ -140,8 +140,8 @@ PROFILES = {
         # Rates are the best of the experiment "learning-rates", which trains for 24 epochs.
         learning_rates={
             "mnist": {"zero": 0.05, "random": 0.05, "pyramid": 0.1, "clamped": 0.1},
-            "fashion-mnist": dict.fromkeys(STARTS, 0.02),
-            "cifar10-gray": dict.fromkeys(STARTS, 0.01),
+            "fashion-mnist": {"zero": 0.02, "random": 0.02, "pyramid": 0.05, "clamped": 0.02},
+            "cifar10-gray": {"zero": 0.02, "random": 0.02, "pyramid": 0.02, "clamped": 0.01},
         },
         sizes=(1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000),
         largest={

@@ -117,8 +117,8 @@ PROFILES = {
         data=("mnist",),
         machines={"deep": (484, 225, 64), "shallow": (709,)},
         learning_rates={
-            "deep": {"random": 0.05, "clamped": 0.1, "pyramid": 0.1, "zero": 0.05},
-            "shallow": {"random": 0.02, "zero": 0.02},
+            "deep": {"random": 0.05, "clamped": 0.1, "pyramid": 0.2, "zero": 0.05},
+            "shallow": {"random": 0.05, "zero": 0.05},
         },
         n_train=(2, 16, 64, 128, 256, 512, 1024),
         n_epochs=96,
