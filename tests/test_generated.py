@@ -93,6 +93,14 @@ def test_noise_has_its_size_and_bits_their_mean(train):
     assert abs((x - grey).sum()) < 4 * spread
 
 
+def test_pulled_images_have_half_the_spread_within_their_class_and_the_same_means(train):
+    x, y = generated._control(SMOKE, key("pulled"), train, (8, 8))(0, 0, 200, "grey")
+    for label in np.unique(y):
+        mean = train.x[train.y == label].mean(axis=0)
+        assert_allclose(x[y == label].mean(axis=0), mean, atol=1e-6)
+        assert_allclose(x[y == label] - mean, (train.x[y == label] - mean) / 2, atol=1e-6)
+
+
 def test_a_mixed_image_lies_between_an_image_and_one_of_its_nearest_of_the_same_class(train):
     x, y = generated._control(SMOKE, key("mixed"), train, (8, 8))(0, 0, 200, "grey")
     shares = []
@@ -262,7 +270,7 @@ def test_longer_training_comes_last_of_its_seed_and_is_followed_further(digits):
     n_seeds, largest = {"digits": {4: 2, 8: 1, 0: 1}}, {"digits": {4: 200, 8: 300, 0: 300}}
     longer = dataclasses.replace(SMOKE, n_seeds=n_seeds, largest=largest)
     epochs = [run["epochs"] for run in generated.runs(longer)]
-    assert epochs == 4 * [4] + 5 * [0] + 4 * [8] + 4 * [4]
+    assert epochs == 4 * [4] + len(generated.CONTROLS) * [0] + 4 * [8] + 4 * [4]
     sizes = [
         generated._sizes(longer, run, "grey")
         for run in (key("zero"), key("zero", epochs=8), key("zero", 1, 8), key("mixed"))
@@ -282,6 +290,8 @@ def test_roughness_tells_blurred_from_noisy(digits):
         for source in ("noise", "blurred")
     }
     assert rough["blurred"] < 0.5 and rough["noise"] > 1.1
+    spread = generated.run(strong, key("pulled"), data=digits)["spread"]
+    assert spread == pytest.approx(0.5, rel=0.1)  # a part of the set against all of it
     assert generated._roughness(np.array([[0.0, 1.0, 0.0, 1.0]]), (2, 2)) == 0.5
 
 

@@ -3,9 +3,9 @@
 Ten machines, one for each class, learn from ten thousand images and dream labelled sets of growing
 size. How many test images does the nearest dream name correctly: as many as the nearest training
 image (the line)? As many as the nearest of ten mean images (the template)? Controls make sets of the
-same size from the training images alone, by noise, by drawing bits, by blurring, by shifting, or by
-mixing each with a neighbour: does it take a machine to cross the line? The chapters of *The pyramid*;
-measures: chapter *Judging dreams*.
+same size from the training images alone, by noise, by drawing bits, by blurring, by shifting, by
+pulling them towards the mean of their class, or by mixing each with a neighbour: does it take a
+machine to cross the line? The chapters of *The pyramid*; measures: chapter *Judging dreams*.
 """
 
 import time
@@ -22,12 +22,13 @@ from hmlib.experiments.pictures import encode_pictures
 from hmlib.experiments.provenance import generator
 from hmlib.experiments.training import keep, resume
 from hmlib.helmholtz import ClasswiseGenerator
-from hmlib.metrics import compare_accuracies, one_nn_curve, template_accuracy
+from hmlib.metrics import compare_accuracies, diversity, one_nn_curve, template_accuracy
 from hmlib.units import sample_bernoulli
 
 NAME = "generated-sets"
 
-CONTROLS = ("noise", "bits", "blurred", "shifted", "mixed")
+CONTROLS = ("noise", "bits", "blurred", "shifted", "pulled", "mixed")
+WITHOUT_CHANCE = ("blurred", "pulled")  # one image for each training image
 N_DRAWS = 5  # explanations of each test image for the bound
 DIGITS = 7  # of differences of accuracies: fewer than those of records
 PORTION = 10_000  # images that are made at a time: 31 MB of 784 pixels
@@ -70,9 +71,10 @@ class Settings:
         The last size for the first seed of the longest training, where it is another.
     table_size : int
         The size that the table is about, and the last one for bits.
-    noise, blur, n_neighbors : float, float, int
-        Of the controls: standard deviation of the noise; that of the blur, in pixels; of how many
-        nearest training images of the same class one is mixed in.
+    noise, blur, pull, n_neighbors : float, float, float, int
+        Of the controls: standard deviation of the noise; that of the blur, in pixels; the share of
+        the way to the mean image of the class; of how many nearest training images of the same
+        class one is mixed in.
     shown : dict of str to tuple of int
         For each image set, of which classes dreams are kept.
     n_shown : int
@@ -92,6 +94,7 @@ class Settings:
     table_size: int
     noise: float = 0.1
     blur: float = 1.0
+    pull: float = 0.5
     n_neighbors: int = 5
     shown: dict = None
     n_shown: int = 8
@@ -188,8 +191,9 @@ def run(settings, run, *, data, checkpoint=None):
             keep(checkpoint, machines, metrics)
     metrics["template"] = template_accuracy(*train, images.x_test, images.y_test)
     metrics["table_size"] = settings.table_size
-    some, _ = make(0, 0, settings.sizes[0], kinds[0])
+    some, labels = make(0, 0, settings.sizes[0], kinds[0])
     metrics["roughness"] = _roughness(some, images.shape) / _roughness(train.x, images.shape)
+    metrics["spread"] = diversity(some, labels) / diversity(*train)
     if is_start and run["seed"] == 0:
         metrics["dreams"] = _show(settings, run, make)
     return metrics
@@ -251,7 +255,9 @@ def _control(settings, run, train, shape):
         neighbors = _neighbors(train, settings.n_neighbors)
     if run["source"] == "blurred":
         width = (0, settings.blur, settings.blur)
-        blurred = gaussian_filter(train.x.reshape(-1, *shape), width).reshape(train.x.shape)
+        altered = gaussian_filter(train.x.reshape(-1, *shape), width).reshape(train.x.shape)
+    if run["source"] == "pulled":
+        altered = train.x + settings.pull * (_class_means(train) - train.x)
 
     def make(number, first, n, kind):
         rng = generator(**run, what="control", portion=number)
@@ -261,8 +267,8 @@ def _control(settings, run, train, shape):
             x = x + settings.noise * rng.standard_normal(x.shape, dtype=x.dtype)
         elif run["source"] == "bits":
             x = sample_bernoulli(x, rng)
-        elif run["source"] == "blurred":
-            x = blurred[rows]
+        elif run["source"] in WITHOUT_CHANCE:
+            x = altered[rows]
         elif run["source"] == "shifted":
             x = _shifted(x, shape, rng)
         else:
@@ -271,6 +277,14 @@ def _control(settings, run, train, shape):
         return x.clip(0, 1), train.y[rows]
 
     return make
+
+
+def _class_means(train):
+    """Return for each image the mean image of its class."""
+    means = np.empty_like(train.x)
+    for label in np.unique(train.y):
+        means[train.y == label] = train.x[train.y == label].mean(axis=0)
+    return means
 
 
 def _neighbors(train, k):
@@ -327,7 +341,7 @@ def _sizes(settings, run, kind):
         largest = settings.largest_once.get(run["set"], largest)
     if kind == "bits" and run["source"] in STARTS:
         largest = settings.table_size
-    if run["source"] == "blurred":  # without chance there is one for each training image
+    if run["source"] in WITHOUT_CHANCE:
         largest = min(largest, settings.n_train)
     return [size for size in settings.sizes if size <= largest]
 
