@@ -221,7 +221,7 @@ def used():
     yield names[0], (400, 100), settings.learning_rates, settings.batch_size
 
 
-@pytest.mark.parametrize(("name", "hidden", "found", "batch_size"), used())
+@pytest.mark.parametrize(("name", "hidden", "found", "batch_size"), list(used()))
 def test_other_experiments_use_the_best_rates_that_were_tried(name, hidden, found, batch_size):
     assert PAPER.architectures[name]["hidden"] == hidden
     assert PAPER.batch_size == batch_size
