@@ -116,19 +116,19 @@ def compare(callables, *, baseline, repeats=5, min_seconds=0.05):
     for call in callables.values():
         call()  # imports, caches and compilers
     loops = {
-        name: max(1, math.ceil(min_seconds / max(_seconds(call, 1), 1e-7)))
+        name: max(1, math.ceil(min_seconds / max(seconds_per_call(call), 1e-7)))
         for name, call in callables.items()
     }
     rounds = [
-        {name: _seconds(call, loops[name]) for name, call in callables.items()}
+        {name: seconds_per_call(call, loops[name]) for name, call in callables.items()}
         for _ in range(repeats)
     ]
     seconds = {name: np.array([each[name] for each in rounds]) for name in callables}
     return Comparison(seconds, baseline)
 
 
-def _seconds(call, n_loops):
-    """Seconds per call over ``n_loops`` calls."""
+def seconds_per_call(call, n_loops=1):
+    """Measure the seconds per call over ``n_loops`` calls."""
     start = time.perf_counter()
     for _ in range(n_loops):
         call()

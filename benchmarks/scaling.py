@@ -12,15 +12,15 @@ import time
 
 import numpy as np
 import sklearn
-from harness import Comparison, compare, record
+from harness import Comparison, compare, record, seconds_per_call
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
+from wake_sleep import Problem, batch, model
 
 from hmlib.datasets import load
 from hmlib.experiments import reproduce
 from hmlib.helmholtz import ClasswiseGenerator, HelmholtzMachine
 from hmlib.metrics import one_nn_curve
-from hmlib.wake_sleep import WakeSleep
 
 N_PIXELS = 784
 
@@ -30,20 +30,19 @@ def images(n, seed=0):
     return (np.random.default_rng(seed).random((n, N_PIXELS)) < 0.15).astype(np.float32)
 
 
-def training(n=1000, hidden=(400, 100), batch_size=100):
+def training(n):
     """Make a function that trains one epoch."""
     X = images(n)
     machine = HelmholtzMachine(
-        hidden, n_epochs=0, batch_size=batch_size, binarize="none", random_state=0
+        (400, 100), n_epochs=0, batch_size=100, binarize="none", random_state=0
     ).fit(X)
     return lambda: machine.partial_fit(X)
 
 
 def step(hidden, batch_size=100):
     """Make a function that takes one step of wake-sleep."""
-    d, rng, rule = images(batch_size), np.random.default_rng(1), WakeSleep(0.05)
-    machine = HelmholtzMachine(hidden, n_epochs=0, random_state=0).fit(d)
-    return lambda: rule.step(machine, d, rng)
+    problem = Problem("wake-sleep", (N_PIXELS, *hidden), batch_size)
+    return model(problem, batch(problem))[1]
 
 
 def slopes(path):
@@ -64,22 +63,18 @@ def slopes(path):
         print(f"slope {slope:.3f}\n")
 
 
+EXPLAINING = """
+from hmlib.helmholtz import HelmholtzMachine
+X = np.random.default_rng(0).random((100, 784), dtype=np.float32)
+HelmholtzMachine((400, 100), n_epochs=1, random_state=0).fit(X).score_samples(X[:2], {n})
+"""
 PEAKS = {
     "training on 60,000 x 784": """
 from hmlib.helmholtz import HelmholtzMachine
 X = np.random.default_rng(0).random((60_000, 784), dtype=np.float32)
 HelmholtzMachine((400, 100), n_epochs=1, batch_size=100, random_state=0).fit(X)
 """,
-    "importance sampling, 1000 explanations": """
-from hmlib.helmholtz import HelmholtzMachine
-X = np.random.default_rng(0).random((100, 784), dtype=np.float32)
-HelmholtzMachine((400, 100), n_epochs=1, random_state=0).fit(X).score_samples(X[:2], 1000)
-""",
-    "importance sampling, 100,000 explanations": """
-from hmlib.helmholtz import HelmholtzMachine
-X = np.random.default_rng(0).random((100, 784), dtype=np.float32)
-HelmholtzMachine((400, 100), n_epochs=1, random_state=0).fit(X).score_samples(X[:2], 100_000)
-""",
+    **{f"importance sampling, {n:,} explanations": EXPLAINING.format(n=n) for n in (1000, 100_000)},
 }
 REPORT = """
 import json, resource
@@ -131,9 +126,7 @@ def in_rounds(calls, baseline, n_rounds):
     seconds = {name: np.empty(n_rounds) for name in calls}
     for k in range(n_rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            seconds[name][k] = time.perf_counter() - start
+            seconds[name][k] = seconds_per_call(call)
     return Comparison(seconds, baseline)
 
 

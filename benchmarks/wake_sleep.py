@@ -10,13 +10,12 @@ compiler. One thread each, and two.
 """
 
 import itertools
-import time
 from dataclasses import dataclass
 from functools import partial
 from unittest.mock import patch
 
 import numpy as np
-from harness import compare, record
+from harness import compare, record, seconds_per_call
 from scipy.linalg.blas import sgemm
 from threadpoolctl import threadpool_limits
 
@@ -109,13 +108,7 @@ def _update(x, error):
 
 def _quickest(calls, n_calls=20):
     """Return the call that took the shortest time in one of several trials."""
-
-    def seconds(call):
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-
-    return min(calls, key=lambda call: min(seconds(call) for _ in range(n_calls)))
+    return min(calls, key=lambda call: min(seconds_per_call(call) for _ in range(n_calls)))
 
 
 def problems():

@@ -196,7 +196,7 @@ SMALL_STEPS = [
 
 @pytest.mark.parametrize("problem", SMALL_STEPS, ids=str)
 def test_what_is_timed_learns(problem):
-    machine, take_step = wake_sleep.model(problem, wake_sleep.batch(problem) + 0)
+    machine, take_step = wake_sleep.model(problem, wake_sleep.batch(problem))
     before = [p.copy() for p in wake_sleep.parameters(machine)]
     take_step()
     assert all((p != old).any() for p, old in zip(wake_sleep.parameters(machine), before))

@@ -22,7 +22,13 @@ from hmlib.experiments.pictures import encode_pictures
 from hmlib.experiments.provenance import generator
 from hmlib.experiments.training import keep, resume
 from hmlib.helmholtz import ClasswiseGenerator
-from hmlib.metrics import compare_accuracies, diversity, one_nn_curve, template_accuracy
+from hmlib.metrics import (
+    _class_means,
+    compare_accuracies,
+    diversity,
+    one_nn_curve,
+    template_accuracy,
+)
 from hmlib.units import sample_bernoulli
 
 NAME = "generated-sets"
@@ -257,7 +263,8 @@ def _control(settings, run, train, shape):
         width = (0, settings.blur, settings.blur)
         altered = gaussian_filter(train.x.reshape(-1, *shape), width).reshape(train.x.shape)
     if run["source"] == "pulled":
-        altered = train.x + settings.pull * (_class_means(train) - train.x)
+        means, _, row = _class_means(*train)
+        altered = (train.x + settings.pull * (means[row] - train.x)).astype(train.x.dtype)
 
     def make(number, first, n, kind):
         rng = generator(**run, what="control", portion=number)
@@ -277,14 +284,6 @@ def _control(settings, run, train, shape):
         return x.clip(0, 1), train.y[rows]
 
     return make
-
-
-def _class_means(train):
-    """Return for each image the mean image of its class."""
-    means = np.empty_like(train.x)
-    for label in np.unique(train.y):
-        means[train.y == label] = train.x[train.y == label].mean(axis=0)
-    return means
 
 
 def _neighbors(train, k):
