@@ -6,19 +6,25 @@ shapes, same type, same threads, arrays made beforehand, each by the quickest of
 a step takes above 1 floor is random numbers, sigmoids, and Python.
 
 PyTorch does the same updates on the same shapes, as :mod:`peers` writes them, as it is and through its
-compiler. One thread each, and two.
+compiler, in one thread and in two. Ours has one always, because that is how its machines are trained.
+
+Then a step is taken apart: its time without exponentials and without random numbers, and with each
+optimisation undone.
 """
 
 import itertools
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import partial
 from unittest.mock import patch
 
 import numpy as np
 from harness import compare, record, seconds_per_call
 from scipy.linalg.blas import sgemm
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from hmlib import layers
 from hmlib.helmholtz import HelmholtzMachine
 from hmlib.rbm import RestrictedBoltzmannMachine
 from hmlib.wake_sleep import ReweightedWakeSleep, WakeSleep
@@ -32,7 +38,7 @@ RBM_SIZES = (784, 500)
 
 @dataclass(frozen=True)
 class Problem:
-    """What is timed: a rule, a machine's layers from the data up, a batch, and threads."""
+    """What is timed: a rule, a machine's layers from the data up, a batch, and the peer's threads."""
 
     rule: str
     sizes: tuple
@@ -40,8 +46,8 @@ class Problem:
     n_threads: int = 1
 
     def __str__(self):
-        layers, threads = "-".join(map(str, self.sizes)), ", 2 threads" * (self.n_threads == 2)
-        return f"{self.rule} step, {layers}, batch {self.batch_size}{threads}"
+        units, threads = "-".join(map(str, self.sizes)), ", 2 threads" * (self.n_threads == 2)
+        return f"{self.rule} step, {units}, batch {self.batch_size}{threads}"
 
 
 def batch(problem):
@@ -125,7 +131,7 @@ def problems():
 
 def measure(problem, repeats=5, peers=None):
     """Time our step, the floor where there is one, and the peers."""
-    with threadpool_limits(problem.n_threads):
+    with threadpool_limits(1):
         calls = {"hmlib": model(problem, batch(problem))[1]}
         if problem.rule == "wake-sleep":
             calls["floor"] = floor(problem)
@@ -135,6 +141,60 @@ def measure(problem, repeats=5, peers=None):
         return compare(calls, baseline=baseline, repeats=repeats, min_seconds=0.1)
 
 
+def naive_add_product(total, x, y, scale=1.0):
+    total += scale * (x.T @ y)
+    return total
+
+
+def naive_bernoulli(p, rng):
+    return (rng.random(p.shape) < p).astype(p.dtype)
+
+
+# What a step would be like otherwise: functions of hmlib.layers that others stand in for.
+UNDONE = {
+    "no exponentials": {"_sigmoid": lambda u: u},
+    "no random numbers": {"_bernoulli": lambda p, rng: (p > 0.5).astype(p.dtype)},
+    "products stored, then added": {"add_product": naive_add_product},
+    "SciPy's expit": {"_sigmoid": expit},
+    "uniform numbers of 64 bits": {"_bernoulli": naive_bernoulli},
+}
+
+
+def taken_apart(problem, repeats=7):
+    """Time a step as it is, with parts of it replaced, in float64, in two threads, and the floor.
+
+    The weights stay near their start, so that it makes no difference to the others what is left out.
+    """
+    rule, rng, d = WakeSleep(1e-9), np.random.default_rng(1), batch(problem)
+
+    def step(d):
+        machine = HelmholtzMachine(problem.sizes[1:], n_epochs=0, random_state=2).fit(d)
+        return lambda: rule.step(machine, d, rng)
+
+    calls = {"hmlib": step(d), "floor": floor(problem), "float64": step(d.astype(np.float64))}
+    calls |= {name: _with(changes, step(d)) for name, changes in UNDONE.items()}
+    timing = {"baseline": "hmlib", "repeats": repeats, "min_seconds": 0.1}
+    with threadpool_limits(1):
+        timed = compare(calls, **timing)
+    with threadpool_limits(2, user_api="blas"):  # last: these threads go on waiting for a while
+        in_two = compare({"hmlib": step(d)}, **timing)
+    return replace(timed, seconds=timed.seconds | {"two threads": in_two.seconds["hmlib"]})
+
+
+def _with(changes, call):
+    """Make a call during which functions of hmlib.layers are others."""
+    originals = {name: getattr(layers, name) for name in changes}
+
+    def changed():
+        vars(layers).update(changes)
+        try:
+            call()
+        finally:
+            vars(layers).update(originals)
+
+    return changed
+
+
 def main(path=None):
     import peers  # PyTorch is needed for the comparison only
     import torch
@@ -142,6 +202,10 @@ def main(path=None):
     for sizes, batch_size in itertools.product(SIZES, BATCHES):
         problem = Problem("wake-sleep", sizes, batch_size)
         record(f"floor: {problem}", measure(problem, repeats=7), path=path, **context(problem))
+    for batch_size in BATCHES:
+        problem = Problem("wake-sleep", SIZES[0], batch_size)
+        record(f"apart: {problem}", taken_apart(problem), path=path, **context(problem))
+        time.sleep(1)  # until threads that are no longer needed have given up
     for problem in problems():
         assert_same_updates(problem)
         timed = measure(problem, peers=peers.steps)

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import trange
 
+from hmlib._blas import one_thread
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib.units import _bernoulli
 
@@ -65,6 +66,7 @@ class EpochsMixin:
         self._epoch(X.astype(self._dtype, copy=False))
         return self
 
+    @one_thread
     def _epoch(self, X):
         """Present every sample once, in random order, in mini-batches."""
         batch_size = check_count(self.batch_size, "batch_size")

@@ -5,6 +5,7 @@ from scipy.special import expit, logit, logsumexp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from hmlib._blas import one_thread
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib._estimator import BinaryDataMixin, check_mask, check_rates, in_pieces, rate_at
 from hmlib.exact import MAX_UNITS, all_states
@@ -189,6 +190,7 @@ class BoltzmannMachine(
                 s[:, i] = np.where(free[:, i], _bernoulli(p, rng), s[:, i])
         return s
 
+    @one_thread
     def gibbs(self, states, n_sweeps=1, *, temperatures=None, random_state=None):
         """Let all units run freely: sweeps in which each is drawn from p(s_i = 1 | the others).
 
@@ -216,6 +218,7 @@ class BoltzmannMachine(
                 raise ValueError("temperatures must be positive, got 0")
         return self._sweeps(s, np.arange(len(self.bias_)), rng, schedule)
 
+    @one_thread
     def sample(self, n_samples=1, n_sweeps=None, *, random_state=None):
         """Dream: draw visible states from p(v).
 
@@ -246,6 +249,7 @@ class BoltzmannMachine(
         s = self._sweeps(self._coins(n_samples, rng), np.arange(n_units), rng, np.ones(n_sweeps))
         return s[:, : self.n_features_in_]
 
+    @one_thread
     def inpaint(self, X, mask, n_sweeps=100, *, random_state=None):
         """Fill in missing visible units by Gibbs sweeps with the known ones clamped.
 

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 from tqdm import trange
 
+from hmlib._blas import one_thread
 from hmlib._checks import (
     as_generator,
     check_array,
@@ -36,7 +37,13 @@ from hmlib._estimator import (
 from hmlib.exact import MAX_UNITS, all_states
 from hmlib.layers import SigmoidLayer
 from hmlib.likelihood import annealed_importance_sampling, importance_log_likelihood
-from hmlib.rbm import OFFSET_RATE, RestrictedBoltzmannMachine, _blocks_of_states, _softplus
+from hmlib.rbm import (
+    OFFSET_RATE,
+    RestrictedBoltzmannMachine,
+    _blocks_of_states,
+    _difference_of_products,
+    _softplus,
+)
 from hmlib.units import _bernoulli, _sigmoid
 
 __all__ = ["DeepBeliefNetwork", "DeepBoltzmannMachine"]
@@ -204,6 +211,7 @@ class _DeepMachine(
         """
         return self.draw_log_weights(X, 1, rng, log_partition)[0]
 
+    @one_thread
     def draw_log_weights(self, X, n_draws, rng, log_partition=None):
         """Do as :meth:`log_weights` for ``n_draws`` explanations of each sample.
 
@@ -464,6 +472,7 @@ class DeepBeliefNetwork(_DeepMachine):
         layers = self._explain(self._to_bits(X, rng), rng)
         return [*layers, _bernoulli(self.top_._hidden_mean(layers[-1]), rng)]
 
+    @one_thread
     def sample(
         self, n_samples=1, n_steps=1000, *, start=None, probabilities=False, random_state=None
     ):
@@ -797,9 +806,7 @@ class DeepBoltzmannMachine(_DeepMachine):
                 offset += OFFSET_RATE * (x.mean(axis=0) - offset)
         x = [layer - offset for layer, offset in zip(data, self.offsets_)]
         y = [layer - offset for layer, offset in zip(model, self.offsets_)]
-        steps_W = [
-            a.T @ (b / len(b)) - c.T @ (d / len(d)) for a, b, c, d in zip(x, x[1:], y, y[1:])
-        ]
+        steps_W = [_difference_of_products(*pair) for pair in zip(x, x[1:], y, y[1:])]
         steps_b = [a.mean(axis=0) - b.mean(axis=0) for a, b in zip(x, y)]
         for i, W in enumerate(steps_W):
             steps_b[i] -= W @ self.offsets_[i + 1]
@@ -870,6 +877,7 @@ class DeepBoltzmannMachine(_DeepMachine):
     def _means(self, X):
         return [X, *self._mean_field(X, self.n_mean_field)]
 
+    @one_thread
     def mean_field(self, X, n_sweeps=None, *, random_state=None):
         """Fit independent hidden units q(h | v) = prod mu^h (1 - mu)^(1 - h) to p(h | v).
 
@@ -897,6 +905,7 @@ class DeepBoltzmannMachine(_DeepMachine):
 
     # --- samples ----------------------------------------------------------------------------------
 
+    @one_thread
     def gibbs(self, layers, n_steps=1, *, random_state=None):
         """Take ``n_steps`` Gibbs steps: draw all odd layers given the even ones, then all even ones.
 
@@ -917,6 +926,7 @@ class DeepBoltzmannMachine(_DeepMachine):
         rng, layers = self._rng(random_state), self._check_layers(layers)
         return self._gibbs(layers, check_count(n_steps, "n_steps", minimum=0), rng)
 
+    @one_thread
     def sample(
         self, n_samples=1, n_steps=1000, *, start=None, probabilities=False, random_state=None
     ):
@@ -951,6 +961,7 @@ class DeepBoltzmannMachine(_DeepMachine):
         x = self._gibbs(self._complete(v, rng), n_steps, rng)
         return self._visible_mean(x) if probabilities else x[0]
 
+    @one_thread
     def inpaint(self, X, mask, n_steps=100, *, probabilities=False, random_state=None):
         """Fill in missing units by Gibbs steps with the known ones clamped.
 

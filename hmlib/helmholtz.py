@@ -15,8 +15,8 @@ from sklearn.base import (
 from sklearn.utils import get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
+from hmlib._blas import one_thread
 from hmlib._checks import (
     as_generator,
     check_array,
@@ -363,6 +363,7 @@ class HelmholtzMachine(
         """
         return self.draw_log_weights(X, 1, rng)[0]
 
+    @one_thread
     def draw_log_weights(self, X, n_draws, rng):
         """Do as :meth:`log_weights` for ``n_draws`` explanations of each sample.
 
@@ -674,9 +675,9 @@ class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
         return tags
 
 
+@one_thread
 def _in_one_thread(function, *args):
-    with threadpool_limits(1):
-        return function(*args)
+    return function(*args)
 
 
 def _description_lengths(machine, d, n_samples, rng):

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from scipy.linalg.blas import dgemm, sgemm
 from scipy.special import log_expit
 
+from hmlib._blas import add_product
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib.units import _bernoulli, _log_bernoulli, _sigmoid
 
@@ -145,17 +145,8 @@ class SigmoidLayer:
             error = error.sum(axis=0)
         error = error.reshape(-1, self.n_out)
         if self.n_in:
-            self._add_to_weights(x.reshape(len(error), self.n_in), error)
+            self.weights = add_product(self.weights, x.reshape(len(error), self.n_in), error)
         self.bias += error.sum(axis=0)
-
-    def _add_to_weights(self, x, error):
-        """Add x^T error to the weights in place: no product has to be stored and added.
-
-        BLAS counts rows as columns, so it sees the transposed W^T += error^T x.
-        """
-        gemm = sgemm if self.weights.dtype == np.float32 else dgemm
-        W = self.weights.T
-        self.weights = gemm(1, error.T, x.T, beta=1, c=W, trans_b=True, overwrite_c=True).T
 
     def __repr__(self):
         return f"SigmoidLayer({self.n_in} -> {self.n_out}, {self.weights.dtype})"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
+from hmlib._blas import one_thread
 from hmlib._checks import as_generator, check_array, check_count
 
 __all__ = [
@@ -36,6 +37,7 @@ class LogLikelihood(NamedTuple):
     bound: np.ndarray
 
 
+@one_thread
 def importance_log_likelihood(machine, X, n_samples=100, random_state=None):
     r"""Estimate log p(d) = log E_R[w] by log (1/K) sum_k w_k, w = p_G(xyd) / p_R(xy|d).
 
@@ -124,6 +126,7 @@ class AISResult(NamedTuple):
     effective_sample_size: float
 
 
+@one_thread
 def annealed_importance_sampling(
     machine,
     *,

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
+from hmlib._blas import one_thread
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib._estimator import rate_at
 from hmlib.layers import SigmoidLayer
@@ -286,6 +287,7 @@ class PyramidInitializer(BaseEstimator):
         rule.learning_rate = rates[level:]
         return rule
 
+    @one_thread
     def _epoch(self, machine, stage, rule, visible, above):
         """Present every image of the visible level once, in random order, in mini-batches."""
         size, rng = check_count(machine.batch_size, "batch_size"), machine.rng_

@@ -11,6 +11,7 @@ from scipy.special import logit, logsumexp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from hmlib._blas import add_product, one_thread
 from hmlib._checks import as_generator, check_array, check_count, check_number
 from hmlib._estimator import (
     BinaryDataMixin,
@@ -132,6 +133,7 @@ class _RestrictedMachine(
 
     # --- samples ----------------------------------------------------------------------------------
 
+    @one_thread
     def gibbs(self, v, n_steps=1, *, random_state=None):
         """Take chains ``n_steps`` times up and down: draw h from p(h | v), then v from p(v | h).
 
@@ -152,6 +154,7 @@ class _RestrictedMachine(
         rng, v = self._rng(random_state), self._check_visible(v)
         return self._gibbs(v, check_count(n_steps, "n_steps", minimum=0), rng)
 
+    @one_thread
     def sample(
         self, n_samples=1, n_steps=1000, *, start=None, probabilities=False, random_state=None
     ):
@@ -188,6 +191,7 @@ class _RestrictedMachine(
         h = _bernoulli(self._hidden_mean(self._gibbs(v, n_steps - 1, rng)), rng)
         return self._visible_mean(h) if probabilities else self._draw_visible(h, rng)
 
+    @one_thread
     def inpaint(self, X, mask, n_steps=100, *, probabilities=False, random_state=None):
         """Fill in missing units by Gibbs steps with the known ones clamped.
 
@@ -866,9 +870,12 @@ class _GaussianPath(_Path):
 
 def _differences(v, h, v_model, h_model):
     """Compute <v h> - <v h>_model, <v> - <v>_model and <h> - <h>_model."""
-    W = v.T @ (h / len(h))
-    W -= v_model.T @ (h_model / len(h_model))
+    W = _difference_of_products(v, h, v_model, h_model)
     return [W, _mean(v) - _mean(v_model), _mean(h) - _mean(h_model)]
+
+
+def _difference_of_products(v, h, v_model, h_model):
+    return add_product(v.T @ (h / len(h)), v_model, h_model, -1 / len(h_model))
 
 
 def _mean(x):

@@ -11,6 +11,7 @@ import scaling
 import wake_sleep
 from harness import Comparison, compare, record
 
+from hmlib import layers
 from hmlib.experiments import machine_description
 
 
@@ -210,6 +211,24 @@ def test_the_floor_multiplies_six_times_for_each_pair():
         np.testing.assert_array_equal(once if once.shape == (3, 2) else once.T, x.T @ error)
     assert [multiply().shape for multiply in wake_sleep._forward(x, 7)] == 4 * [(5, 7)]
     assert len(wake_sleep._products(5, 4, 3)) == 6
+
+
+def test_a_step_is_taken_apart_and_put_together_again():
+    before = {name: getattr(layers, name) for names in wake_sleep.UNDONE.values() for name in names}
+    timed = wake_sleep.taken_apart(SMALL_STEPS[0], repeats=1)
+    assert set(timed.seconds) == {"hmlib", "floor", "float64", "two threads", *wake_sleep.UNDONE}
+    assert before == {name: getattr(layers, name) for name in before}
+
+
+def test_what_stands_in_computes_the_same():
+    rng, x = np.random.default_rng(0), np.random.default_rng(1).random((5, 3))
+    naive = wake_sleep.UNDONE["products stored, then added"]["add_product"]
+    expected = layers.add_product(np.ones((3, 3)), x, x, 0.5)
+    np.testing.assert_allclose(naive(np.ones((3, 3)), x, x, 0.5), expected, rtol=1e-14)
+    expit = wake_sleep.UNDONE["SciPy's expit"]["_sigmoid"]
+    np.testing.assert_allclose(expit(x.copy()), layers._sigmoid(x.copy()), rtol=1e-14)
+    draw = wake_sleep.UNDONE["uniform numbers of 64 bits"]["_bernoulli"]
+    np.testing.assert_array_equal(draw(x, rng), layers._bernoulli(x, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("problem", SMALL_STEPS, ids=str)
