@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 # Before NumPy is imported: sums must not depend on how many cores there are.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,6 +21,7 @@ matplotlib.use("agg")
 CHAPTER_SECONDS = 60
 
 _too_slow = set()
+_passed = Counter()  # cells of each chapter
 
 
 def group(nodeid: str) -> str:
@@ -30,11 +31,13 @@ def group(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items):
-    """Start with the site, whose build takes long, and end with its pages: no process waits for it."""
+    """Start with the chapters, which the site is built from, and end with its pages."""
 
     def place(item):
         name = group(item.nodeid)
-        return 0 if name.endswith("test_site.py") else 2 if name.startswith("page ") else 1
+        if name.endswith(".ipynb"):
+            return 0
+        return 3 if name.startswith("page ") else 2 if name.endswith("test_site.py") else 1
 
     items.sort(key=place)
 
@@ -79,7 +82,20 @@ def pytest_runtest_makereport(item, call):
             _too_slow.add(item.path)
             report.outcome = "failed"
             report.longrepr = f"{item.path.name} has used more than {CHAPTER_SECONDS} s"
+        if report.passed:
+            keep_for_the_site(item)
     return report
+
+
+def keep_for_the_site(item):
+    """Note the outputs of a cell; with the last one, give the chapter to the book, with its pictures."""
+    import build_book  # of tools/, which pytest puts on the path
+
+    chapter = item.parent
+    item.cell.outputs = item.test_outputs
+    _passed[item.path] += 1
+    if _passed[item.path] == sum(cell.cell_type == "code" for cell in chapter.nb.cells):
+        build_book.keep(build_book.ROOT, item.path, chapter.nb)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -116,10 +116,13 @@ def processes(path):
 
         return run
 
-    for name, make in {"ten machines": generator, "a sweep": sweep}.items():
-        calls = {f"{n} process{'es' * (n > 1)}": make(n) for n in (2, 1)}
-        timed = in_rounds(calls, "2 processes", n_rounds=3)
-        record(f"{name}, processes", timed, path=path)
+    def calls(make):
+        return {f"{n} process{'es' * (n > 1)}": make(n) for n in (2, 1)}
+
+    ten = compare(calls(generator), baseline="2 processes")
+    record("ten machines, processes", ten, path=path)
+    swept = in_rounds(calls(sweep), "2 processes", n_rounds=3)
+    record("a sweep, processes", swept, path=path)
 
 
 def in_rounds(calls, baseline, n_rounds):

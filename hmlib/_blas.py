@@ -6,9 +6,9 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["add_product", "one_thread"]
 
-# The products of a mini-batch are too small to be shared out. Where BLAS believes in more processors
-# than it gets, in a container say, its threads wait for each other, and a step takes a hundred times
-# as long. Besides, sums must not depend on how many processors there are.
+# The products of a mini-batch are small, and NumPy's BLAS is seldom quicker with them in several threads.
+# Where these wait for processors that are taken, by other programs or by the limits of a container, a step
+# can take a hundred times as long. Besides, sums must not depend on how many processors there are.
 one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
 

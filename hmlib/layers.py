@@ -128,12 +128,12 @@ class SigmoidLayer:
         weights : ndarray, shape (n_samples,) or (K, n_samples), optional
             w, not negative; for K alternatives of each sample they sum to one over the K.
         """
-        self.correct(x, y - self.mean(x), rate, weights)
+        self.correct(x, _error(y, self.mean(x)), rate, weights)
 
     def compare(self, x, y):
         """Compute log p(y | x) in nats and the error y - sigmoid(x W + b), in one pass."""
         u = self.logits(x)
-        return _log_bernoulli(y, u), y - _sigmoid(u)
+        return _log_bernoulli(y, u), _error(y, _sigmoid(u))
 
     def correct(self, x, error, rate, weights=None):
         """Take the step of :meth:`learn` for an error that is known; it is scaled in place."""
@@ -150,3 +150,11 @@ class SigmoidLayer:
 
     def __repr__(self):
         return f"SigmoidLayer({self.n_in} -> {self.n_out}, {self.weights.dtype})"
+
+
+def _error(y, p):
+    """Compute y - p, written over ``p`` unless ``y`` has alternatives that share their p.
+
+    A large array costs more to ask the system for than to fill.
+    """
+    return np.subtract(y, p, out=p if p.shape == y.shape else None)

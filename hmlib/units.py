@@ -138,7 +138,8 @@ def log_bernoulli(x, u):
 
 def _bernoulli(p, rng):
     """Draw bits for probabilities that are known to be valid (the inner loop of training)."""
-    return (rng.random(p.shape, dtype=p.dtype) < p).astype(p.dtype)
+    bits = rng.random(p.shape, dtype=p.dtype)
+    return np.less(bits, p, out=bits)
 
 
 def _log_bernoulli(x, u):

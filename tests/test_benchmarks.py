@@ -221,14 +221,17 @@ def test_a_step_is_taken_apart_and_put_together_again():
 
 
 def test_what_stands_in_computes_the_same():
-    rng, x = np.random.default_rng(0), np.random.default_rng(1).random((5, 3))
+    x = np.random.default_rng(1).random((5, 3))
     naive = wake_sleep.UNDONE["products stored, then added"]["add_product"]
     expected = layers.add_product(np.ones((3, 3)), x, x, 0.5)
     np.testing.assert_allclose(naive(np.ones((3, 3)), x, x, 0.5), expected, rtol=1e-14)
     expit = wake_sleep.UNDONE["SciPy's expit"]["_sigmoid"]
     np.testing.assert_allclose(expit(x.copy()), layers._sigmoid(x.copy()), rtol=1e-14)
-    draw = wake_sleep.UNDONE["uniform numbers of 64 bits"]["_bernoulli"]
-    np.testing.assert_array_equal(draw(x, rng), layers._bernoulli(x, np.random.default_rng(0)))
+    error = wake_sleep.UNDONE["new arrays"]["_error"]
+    np.testing.assert_array_equal(error(x, 1 - x), layers._error(x, 1 - x))
+    for kind in ("new arrays", "uniform numbers of 64 bits"):
+        bits = wake_sleep.UNDONE[kind]["_bernoulli"](x, np.random.default_rng(0))
+        np.testing.assert_array_equal(bits, layers._bernoulli(x, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("problem", SMALL_STEPS, ids=str)

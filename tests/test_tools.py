@@ -248,18 +248,41 @@ def test_a_build_counts_as_failed_until_it_has_succeeded(built):
     assert left(built) == {".jupyter_cache"}
 
 
-def test_a_failing_chapter_fails_the_build_until_it_is_mended(tmp_path):
+@pytest.fixture
+def book(tmp_path):
+    """The folder of a book of one page, which is yet to be written."""
     for name in ("assets", "vendor"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "_config.yml", tmp_path)
     (tmp_path / "references.bib").touch()
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: a\n")
-    (tmp_path / "a.ipynb").write_text(notebook(new_markdown_cell("# A"), code("1 / 0")))
-    assert build_book.build(tmp_path) != 0
-    assert build_book.build(tmp_path) != 0, "the failure of the last build was forgotten"
-    (tmp_path / "a.ipynb").write_text(notebook(new_markdown_cell("# A"), code("print(6 * 7)")))
-    assert build_book.build(tmp_path) == 0
-    assert "42" in (tmp_path / "_build" / "html" / "a.html").read_text()
+    return tmp_path
+
+
+def test_what_the_tests_have_executed_is_not_executed_again(book, monkeypatch):
+    monkeypatch.setattr(build_book, "data_sets", lambda: "as always")
+    page = notebook(new_markdown_cell("# A"), code("print(6 * 7)"))
+    (book / "a.ipynb").write_text(page)
+    executed = nbformat.reads(page, as_version=4)
+    executed.cells[1].outputs = [new_output("stream", text="forty-two")]
+    build_book.keep(book, book / "a.ipynb", executed)
+    build_book.keep(book, book / "a.ipynb", executed)
+    assert build_book.build(book) == 0
+    assert "forty-two" in (book / "_build" / "html" / "a.html").read_text()
+    (book / "hmlib").mkdir()
+    (book / "hmlib" / "new.py").touch()  # what was executed with another library is forgotten
+    build_book.keep(book, book / "b.ipynb", nbformat.reads(notebook(code("1")), as_version=4))
+    assert build_book.build(book) == 0
+    assert "forty-two" not in (book / "_build" / "html" / "a.html").read_text()
+
+
+def test_a_failing_chapter_fails_the_build_until_it_is_mended(book):
+    (book / "a.ipynb").write_text(notebook(new_markdown_cell("# A"), code("1 / 0")))
+    assert build_book.build(book) != 0
+    assert build_book.build(book) != 0, "the failure of the last build was forgotten"
+    (book / "a.ipynb").write_text(notebook(new_markdown_cell("# A"), code("print(6 * 7)")))
+    assert build_book.build(book) == 0
+    assert "42" in (book / "_build" / "html" / "a.html").read_text()
 
 
 # --- vendor ------------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ Three things that Jupyter Book does not do by itself:
   configuration therefore starts the site anew; chapters still come from the cache.
 
 What was true of the last build is kept in `_build/.book.json`.
+
+The tests execute every chapter as well.  What they have executed and found right they put into the cache
+(see `keep`), so that the build after them need not do it again.
 """
 
 import hashlib
@@ -21,8 +24,11 @@ import sys
 import time
 from pathlib import Path
 
+from hmlib.experiments.files import locked
+
 ROOT = Path(__file__).resolve().parent.parent
 EXECUTION = ("requirements.txt", "hmlib/**/*.py", "data/results/**/*")
+RECORD = ".book.json"
 SITE = ("_config.yml", "_toc.yml", "assets/**/*", "vendor/SHA256SUMS", "references.bib")
 
 
@@ -42,15 +48,17 @@ def data_sets() -> str:
     return " ".join(sorted(f"{p.name}:{p.stat().st_size}" for p in folder.glob("*.npz")))
 
 
+def last_build(root: Path) -> dict:
+    """What was true of the last build; nothing if there was none."""
+    try:
+        return json.loads((root / "_build" / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
 def forget_what_is_stale(root: Path, now: dict[str, str]) -> list[str]:
     """Remove those parts of `_build` that the next build must not reuse; say which."""
-    build = root / "_build"
-    record = build / ".book.json"
-    try:
-        last = json.loads(record.read_text())
-    except (OSError, ValueError):
-        last = {}
-    stale = {}
+    build, last, stale = root / "_build", last_build(root), {}
     if last.get("execution") != now["execution"]:
         stale[".jupyter_cache"] = "the library, its results or the pinned packages changed"
     if stale or last.get("site") != now["site"] or not last.get("succeeded"):
@@ -60,16 +68,37 @@ def forget_what_is_stale(root: Path, now: dict[str, str]) -> list[str]:
         shutil.rmtree(build / name)
     # From here on the build counts as failed until it has succeeded, even if it is killed.
     build.mkdir(exist_ok=True)
-    record.write_text(json.dumps(now | {"succeeded": False}))
+    (build / RECORD).write_text(json.dumps(now | {"succeeded": False}))
     return [f"{name}: {why}" for name, why in stale.items()]
+
+
+def fingerprints(root: Path) -> dict[str, str]:
+    """What executed chapters and pages depend on, besides themselves."""
+    return {
+        "execution": fingerprint(root, EXECUTION, sys.version, data_sets()),
+        "site": fingerprint(root, SITE),
+    }
+
+
+def keep(root: Path, path: Path, notebook) -> None:
+    """Put a chapter that has been executed into the cache of the book."""
+    from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
+
+    now = fingerprints(root)
+    with locked(root / "_build"):
+        if last_build(root).get("execution") != now["execution"]:
+            forget_what_is_stale(root, now)
+        # What a build notes when it executes a chapter itself; normal form leaves it out.
+        notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+        executed = CacheBundleIn(notebook, str(path))
+        cache = get_cache(root / "_build" / ".jupyter_cache")
+        cache.cache_notebook_bundle(executed, check_validity=False, overwrite=True)
 
 
 def build(root: Path) -> int:
     """Bring `_build/html` up to date; the exit status of jupyter-book."""
-    now = {
-        "execution": fingerprint(root, EXECUTION, sys.version, data_sets()),
-        "site": fingerprint(root, SITE),
-    }
+    now = fingerprints(root)
     for line in forget_what_is_stale(root, now):
         print("discarding", line, flush=True)
     # The front page shows what a chapter has computed, and Sphinx does not know that: read it again.
@@ -78,7 +107,7 @@ def build(root: Path) -> int:
     command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
     status = subprocess.run(command, cwd=root).returncode
     if status == 0:
-        (root / "_build" / ".book.json").write_text(json.dumps(now | {"succeeded": True}))
+        (root / "_build" / RECORD).write_text(json.dumps(now | {"succeeded": True}))
     return status
 
 
