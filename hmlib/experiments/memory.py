@@ -5,7 +5,7 @@ nearest to each dream. All machines take the same steps, whatever N is: the N im
 until there are as many rows as for the largest N. Every number has two others beside it: what a
 perfect sampler of the N images would get, and what images get that no machine has ever seen. A
 machine that dreams of digits in general does as well as these; only what is better is memory. Chapter
-*Judging dreams*.
+*Small worlds*.
 """
 
 from collections import defaultdict
