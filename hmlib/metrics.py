@@ -89,7 +89,7 @@ def nearest_training_image(generated, train):
 
     References
     ----------
-    Ramos (2022), section 5.3.1. The chapter *Judging dreams*.
+    Ramos (2022), section 5.3.1. The chapter *Small worlds*.
     """
     search = _NearestSoFar(_check_images(generated, "generated"))
     search.show(_check_images(train, "train", search.queries.shape[1]))
@@ -204,7 +204,7 @@ def mean_distance(generated, train):
 
     References
     ----------
-    Ramos (2022), section 5.3.1. The chapter *Judging dreams*.
+    Ramos (2022), section 5.3.1. The chapter *Small worlds*.
     """
     return float(nearest_training_image(generated, train).distance.mean())
 
@@ -254,7 +254,7 @@ def representation_entropy(index, n_train, *, normalized=True, miller_madow=Fals
     References
     ----------
     Ramos (2022), section 5.3.1. G. A. Miller, *Note on the bias of information estimates*, in
-    Information Theory in Psychology, 1955. The chapter *Judging dreams*.
+    Information Theory in Psychology, 1955. The chapter *Small worlds*.
     """
     n_train = check_count(n_train, "n_train", minimum=2 if normalized else 1)
     counts = _counts(index, n_train)
@@ -293,7 +293,7 @@ def expected_entropy(n_generated, p, *, normalized=True):
     References
     ----------
     G. A. Miller (1955), as for :func:`representation_entropy`: ln N - E[H] tends to (N - 1) / (2 G).
-    The chapter *Judging dreams*.
+    The chapter *Small worlds*.
     """
     n_generated = check_count(n_generated, "n_generated")
     p = _cells(p, minimum=2 if normalized else 1)
@@ -329,7 +329,7 @@ def unrepresented(index, n_train):
 
     References
     ----------
-    Ramos (2022), section 5.3.1. The chapter *Judging dreams*.
+    Ramos (2022), section 5.3.1. The chapter *Small worlds*.
     """
     return int(np.count_nonzero(_counts(index, check_count(n_train, "n_train")) == 0))
 
@@ -369,7 +369,7 @@ def expected_unrepresented(n_generated, p):
     References
     ----------
     W. Feller, *An Introduction to Probability Theory and Its Applications*, volume 1, 1968, section
-    IV.2. The chapter *Judging dreams*.
+    IV.2. The chapter *Small worlds*.
     """
     n_generated = check_count(n_generated, "n_generated")
     values, counts = np.unique(_cells(p), return_counts=True)  # equal cells are worked out once
@@ -676,7 +676,7 @@ def template_accuracy(X_train, y_train, X, y):
 
     References
     ----------
-    The chapter *Judging dreams*.
+    The chapter *Other worlds*.
     """
     X_train = _check_images(X_train, "X_train")
     means, classes, _ = _class_means(X_train, _check_labels(y_train, "y_train", len(X_train)))
@@ -710,7 +710,7 @@ def improvement_factor(accuracy_generated, accuracy_train):
 
     References
     ----------
-    Ramos (2022), section 5.6.1 and table 5.1. The chapter *Judging dreams*.
+    Ramos (2022), section 5.6.1 and table 5.1. The chapter *Other worlds*.
     """
     accuracy_generated = check_number(accuracy_generated, "accuracy_generated", low=0, high=1)
     return accuracy_generated / check_number(
@@ -878,7 +878,7 @@ def layerwise_accuracy(
     References
     ----------
     Ramos (2022), sections 5.1 and 5.2, which do not say which features or which penalty. The chapter
-    *Judging dreams*.
+    *The depth problem*.
     """
     check_is_fitted(machine)
     rng = as_generator(random_state)

@@ -1,7 +1,8 @@
 """Experiments: what the book reports beyond what a chapter can compute while it is read.
 
 ``hmlib reproduce <id> --profile smoke|book|paper`` executes one, ``hmlib report <id>`` prints what
-came out, and a chapter reads the stored records with :func:`load_records`.
+came out, and a chapter reads the stored records with :func:`load_records`. ``hmlib report claims``
+holds the records against the claims of the thesis (:mod:`hmlib.experiments.claims`).
 
 An experiment is a module of this package that is named in ``runner.EXPERIMENTS``. It has
 
