@@ -1,8 +1,11 @@
 """The measures of dreams: by hand, against enumeration, and where they mislead."""
 
 import itertools
+import json
+import re
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +39,8 @@ from hmlib.metrics import (
     template_accuracy,
     unrepresented,
 )
+
+CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 
 # Two training images, three dreams: distances 0, 0.6 and 1, the last with a tie
 TRAIN = [[0, 0], [1, 1]]
@@ -693,7 +698,11 @@ def test_layers_want_labels_for_all_images_and_a_trained_machine(machine, digits
 
 
 def test_every_public_name_has_a_docstring_that_names_its_chapter():
+    chapters = [json.loads(path.read_text()) for path in CHAPTERS.glob("*.ipynb")]
+    first = ["".join(chapter["cells"][0]["source"]).splitlines() for chapter in chapters]
+    titles = {line[2:] for lines in first for line in lines if line.startswith("# ")}
     for name in metrics.__all__:
         thing = getattr(metrics, name)
         if not isinstance(thing, type):
-            assert "*Judging dreams*" in " ".join(thing.__doc__.split()), name
+            named = re.findall(r"chapter \*(.+?)\*", " ".join(thing.__doc__.split()))
+            assert named and set(named) <= titles, name
