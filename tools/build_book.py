@@ -88,7 +88,9 @@ def keep(root: Path, path: Path, notebook) -> None:
     now = fingerprints(root)
     with locked(root / "_build"):
         if last_build(root).get("execution") != now["execution"]:
-            forget_what_is_stale(root, now)
+            # The site stays until the next build, which takes it for one that failed and starts anew.
+            shutil.rmtree(root / "_build" / ".jupyter_cache", ignore_errors=True)
+            (root / "_build" / RECORD).write_text(json.dumps(now | {"succeeded": False}))
         # What a build notes when it executes a chapter itself; normal form leaves it out.
         notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
         executed = CacheBundleIn(notebook, str(path))
