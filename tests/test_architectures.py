@@ -18,6 +18,7 @@ from hmlib.experiments import (
 from hmlib.experiments.architectures import (
     REFERENCES,
     SLOWER,
+    best_rates,
     bootstrap,
     difference,
     draw_architectures,
@@ -149,7 +150,7 @@ def test_all_sources_share_the_training_images_and_starts_share_the_architecture
     assert all((X == train.x[train.y == 0]).all() for _, X in fitted)
 
 
-def test_the_first_architectures_are_trained_more_slowly_as_well(digits, monkeypatch):
+def test_every_architecture_is_trained_at_every_rate(digits, monkeypatch):
     fitted = {}
 
     def fit(self, X):
@@ -157,18 +158,44 @@ def test_the_first_architectures_are_trained_more_slowly_as_well(digits, monkeyp
         raise KilledError
 
     monkeypatch.setattr(HelmholtzMachine, "fit", fit)
-    second = [run for run in architectures.runs(SMOKE) if run["architecture"] == 1]
-    assert len(second) == 2 * len(STARTS)
-    assert all(
-        SLOWER not in r["source"] for r in architectures.runs(SMOKE) if r["architecture"] == 2
-    )
-    for run in second:
-        with pytest.raises(KilledError):
-            architectures.run(SMOKE, run, data=digits)
-    for start in STARTS:
-        rate, *others = fitted[start]
-        assert rate == SMOKE.learning_rates[start]
-        assert fitted[start + SLOWER] == (SMOKE.slower * rate, *others)
+    for number in range(SMOKE.n_architectures):
+        of_one = [run for run in architectures.runs(SMOKE) if run["architecture"] == number]
+        assert len(of_one) == 2 * len(STARTS)
+        for run in of_one:
+            with pytest.raises(KilledError):
+                architectures.run(SMOKE, run, data=digits)
+        for start in STARTS:
+            rate, *others = fitted[start]
+            assert rate == SMOKE.learning_rates[start]
+            assert fitted[start + SLOWER] == (SMOKE.rates[SLOWER] * rate, *others)
+
+
+def test_rates_are_chosen_by_training_images_for_each_start_or_for_each_machine():
+    def record(start, rate, number, train, test):
+        accuracies = {"accuracy_train": train, "accuracy_test": test}
+        return {"source": start + rate, "architecture": number, **accuracies}
+
+    reference = {"source": "class means", "architecture": None}
+    records = [
+        reference,
+        record("random", "", 0, 0.9, 0.1),
+        record("random", SLOWER, 0, 0.8, 0.2),
+        record("random", "", 1, 0.3, 0.3),
+        record("random", SLOWER, 1, 0.7, 0.4),
+        record("clamped", "", 0, 0.6, 0.5),
+        record("clamped", SLOWER, 0, 0.5, 0.9),
+        record("clamped", "", 1, 0.9, 0.9),  # not yet tried at the lower rate
+    ]
+    first, *chosen = best_rates(records)
+    assert first == reference
+    assert [(r["source"], r["rate"], r["accuracy_test"]) for r in chosen] == [
+        ("random", SLOWER, 0.2),
+        ("random", SLOWER, 0.4),
+        ("clamped", "", 0.5),
+    ]
+    _, *chosen = best_rates(records, own=True)
+    assert [r["accuracy_test"] for r in chosen] == [0.1, 0.4, 0.5]
+    assert best_rates([]) == []
 
 
 # --- what is fitted ---------------------------------------------------------------------------------
@@ -254,7 +281,7 @@ def test_what_has_no_records_or_no_slope_is_not_estimated():
 
 
 def test_smoke_gives_records_and_a_table(records, capsys):
-    assert len(records) == len(architectures.runs(SMOKE)) == 3 + 4 * (3 + 2)
+    assert len(records) == len(architectures.runs(SMOKE)) == 3 + 4 * 3 * 2
     rows = architectures.summary(records)
     assert len(rows) == 7 * (3 + 8) and len({tuple(row) for row in rows}) == 1
     found = [r["accuracy_test"] for r in records if r["source"] == "clamped"]

@@ -1,11 +1,11 @@
 """Dreams of digits from seventy random architectures, each with every start.
 
-A run trains ten machines of one architecture, each on the images of one class, and lets them dream
-a labelled set as large as the training set. How well does a nearest neighbour classifier learn from
-it, how varied is it, how new, what does it miss? And how does this depend on the size of the
-machines, and does that depend on the learning rate? The same measures are taken of three sets that
-no machine has dreamt: other real images, what a perfect machine would give; the training images
-themselves; and one mean image for each class. Chapter *Judging dreams*.
+A run trains ten machines of one architecture, each on the images of one class, and lets them dream a
+labelled set as large as the training set. How well does a nearest neighbour classifier learn from it,
+how varied is it, how new, what does it miss? And how does this depend on the size of the machines, and
+does that depend on the learning rate? Every architecture is trained at several rates. The same measures
+are taken of three sets that no machine has dreamt: other real images, what a perfect machine would
+give; the training images themselves; and one mean image for each class. Chapter *Judging dreams*.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ from hmlib.metrics import diversity, nearest_training_image
 NAME = "architectures"
 
 REFERENCES = ("other images", "training images", "class means")
-SLOWER = ", slower"  # after the name of a start: at a part of its rate
+SLOWER, SLOWEST = ", slower", ", slowest"  # after the name of a start: at a part of its rate
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,9 @@ class Settings:
         The layers are squares, with sides drawn from these and between, all different, the largest
         next to the data.
     learning_rates : dict of str to float
-        The starts, and the rate with each, for all architectures.
-    slower : float
-        A factor: the first architectures are trained at this part of the rates as well.
-    n_slower : int
-        How many.
+        The starts, and the highest rate with each, for all architectures.
+    rates : dict of str to float
+        The part of these rates that is taken, by what then stands after the name of the start.
     n_epochs : int
         Epochs in all, whatever the start.
     n_stage_epochs : int
@@ -71,8 +69,7 @@ class Settings:
     min_side: int
     max_side: int
     learning_rates: dict
-    slower: float
-    n_slower: int
+    rates: dict
     n_epochs: int
     n_stage_epochs: int
     batch_size: int
@@ -89,8 +86,7 @@ PROFILES = {
         min_side=2,
         max_side=7,
         learning_rates={"random": 0.1, "clamped": 0.1, "pyramid": 0.1, "zero": 0.1},
-        slower=0.5,
-        n_slower=2,
+        rates={"": 1.0, SLOWER: 0.5},
         n_epochs=6,
         n_stage_epochs=3,
         batch_size=20,
@@ -105,8 +101,7 @@ PROFILES = {
         min_side=2,
         max_side=7,
         learning_rates={"random": 0.1, "clamped": 0.1, "pyramid": 0.1, "zero": 0.1},
-        slower=0.5,
-        n_slower=6,
+        rates={"": 1.0, SLOWER: 0.5, SLOWEST: 0.25},
         n_epochs=24,
         n_stage_epochs=12,
         batch_size=20,
@@ -123,8 +118,7 @@ PROFILES = {
         min_side=3,
         max_side=27,
         learning_rates={"random": 0.05, "clamped": 0.1, "pyramid": 0.1, "zero": 0.05},
-        slower=0.5,
-        n_slower=10,
+        rates={"": 1.0, SLOWER: 0.5, SLOWEST: 0.25},
         n_epochs=12,
         n_stage_epochs=6,
         batch_size=20,
@@ -136,13 +130,15 @@ PROFILES = {
 def runs(settings):
     """List the keys: source, a start or a reference, and the number of the architecture, or None.
 
-    The references come first, and then architecture by architecture all starts.
+    The references come first; then rate by rate and architecture by architecture all starts.
     """
     sources = [(name, None) for name in REFERENCES]
-    for number in range(settings.n_architectures):
-        sources += [(start, number) for start in settings.learning_rates]
-        if number < settings.n_slower:
-            sources += [(start + SLOWER, number) for start in settings.learning_rates]
+    sources += [
+        (start + rate, number)
+        for rate in settings.rates
+        for number in range(settings.n_architectures)
+        for start in settings.learning_rates
+    ]
     return [{"source": name, "architecture": number, "seed": 0} for name, number in sources]
 
 
@@ -180,16 +176,21 @@ def run(settings, run, *, data, checkpoint=None):
         hidden = draw_architectures(settings)[run["architecture"]]
         made = _dreamt(settings, run, hidden, train, checkpoint)
         about = _describe(settings, hidden, train)
-        if run["architecture"] < settings.n_pictured and not run["source"].endswith(SLOWER):
+        if run["architecture"] < settings.n_pictured and run["source"] in settings.learning_rates:
             about["dreams"] = encode_pictures(made.x[:: settings.n_dreams])  # the first of each
     return {**_measure(made, train, test), **about}
+
+
+def _split(source):
+    """Split the name of a source into that of the start and what says at which rate."""
+    start, comma, words = source.partition(",")
+    return start, comma + words
 
 
 def _dreamt(settings, run, hidden, train, checkpoint):
     """Let a machine for each class learn and dream."""
     classes = np.unique(train.y).tolist()
-    start = run["source"].removesuffix(SLOWER)
-    factor = 1.0 if start == run["source"] else settings.slower
+    start, rate = _split(run["source"])
     (dreams,) = resume(checkpoint) or ([],)
     for label in classes[len(dreams) :]:
         common = {"architecture": run["architecture"], "seed": run["seed"], "label": label}
@@ -198,7 +199,7 @@ def _dreamt(settings, run, hidden, train, checkpoint):
             hidden,
             n_epochs=settings.n_epochs,
             stage_epochs=stage_epochs(settings.n_stage_epochs, hidden),
-            learning_rate=factor * settings.learning_rates[start],
+            learning_rate=settings.rates[rate] * settings.learning_rates[start],
             batch_size=settings.batch_size,
             random_state=generator(what="training", **common),
         ).fit(train.x[train.y == label])
@@ -330,7 +331,7 @@ def slope(records, source, quantity, by):
     records : list of dict
         Of the experiment.
     source : str
-        A start, with ``SLOWER`` after it or not.
+        A start, with ``SLOWER`` or ``SLOWEST`` after it or not.
     quantity : str
         A metric, such as ``"accuracy_test"``.
     by : str
@@ -353,6 +354,40 @@ def slope_difference(records, source, quantity, by, other="random"):
     """Subtract the slopes of two starts over the same architectures: an :class:`Estimate`."""
     x, y, _, y_other = _columns(records, [source, other], [by, quantity])
     return bootstrap(lambda x, y, z: _slope(x, y) - _slope(x, z), x, y, y_other)
+
+
+def best_rates(records, own=False):
+    """Keep for each start the rate at which dreams teach the training images best.
+
+    Parameters
+    ----------
+    records : list of dict
+        Of the experiment.
+    own : bool
+        Whether each architecture has a rate of its own. If not, a start has one rate, the best
+        in the mean over architectures.
+
+    Returns
+    -------
+    list of dict
+        The records of the references, and of each start and architecture that has all rates on record
+        that of the best one by ``"accuracy_train"``: ``"source"`` is now the start alone, and
+        ``"rate"`` what stood after it. Test images have no part in the choice.
+    """
+    kept, found = [], defaultdict(dict)
+    for record in records:
+        if record["source"] in REFERENCES:
+            kept.append(record)
+        else:
+            start, rate = _split(record["source"])
+            found[start, record["architecture"]][rate] = {**record, "source": start, "rate": rate}
+    n_rates = max(map(len, found.values()), default=0)
+    complete = {key: rates for key, rates in found.items() if len(rates) == n_rates}
+    for (start, _), rates in complete.items():
+        electors = [rates] if own else [r for (name, _), r in complete.items() if name == start]
+        best = max(rates, key=lambda rate: sum(r[rate]["accuracy_train"] for r in electors))
+        kept.append(rates[best])
+    return kept
 
 
 def _median(values):
