@@ -23,7 +23,7 @@ export VECLIB_MAXIMUM_THREADS := 1
 unexport MPLBACKEND
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test chapters lab reproduce bench serve lint lock clean
+.PHONY: help install book test chapters handouts lab reproduce bench serve lint lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: $(INSTALLED)  ## unit tests, chapters re-executed and compared, the site i
 
 chapters: $(INSTALLED)  ## re-execute and normalise the chapters, or CHAPTERS="chapters/a.ipynb ..."
 	@$(BIN)/python tools/run_chapters.py --jobs $(JOBS) $(CHAPTERS)
+
+handouts: $(INSTALLED)  ## copy the chapters without solutions to _build/handouts, for a class
+	@$(BIN)/python tools/make_handouts.py $(CHAPTERS)
 
 lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	@$(BIN)/jupyter lab chapters

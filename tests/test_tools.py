@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import build_book
+import make_handouts
 import nbformat
 import pytest
 import run_chapters
@@ -166,6 +167,69 @@ def test_a_chapter_that_fails_stays_as_it_was(tmp_path):
         run_chapters.execute(path)
     assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- make_handouts -----------------------------------------------------------------------------------
+
+EXERCISE = "```{exercise-start} A\n:label: ex-a\n```\nWhy?\n```{exercise-end}\n```"
+
+
+def handout(*cells):
+    """Types and sources of the cells that are left of these."""
+    copy = make_handouts.without_solutions(nbformat.from_dict(new_notebook(cells=list(cells))))
+    nbformat.validate(copy)
+    return [(cell.cell_type, cell.source) for cell in copy.cells]
+
+
+def test_solutions_give_way_to_an_empty_cell():
+    answer = ("code", make_handouts.ANSWER)
+    begin = "\n\n```{solution-start} ex-a\n:class: dropdown\n```\n"
+    end = "```{solution-end}\n```\n\n"
+    in_one = new_markdown_cell(EXERCISE + begin + "So.\n" + end + "## Further reading")
+    assert handout(in_one) == [
+        ("markdown", EXERCISE),
+        answer,
+        ("markdown", "## Further reading"),
+    ]
+    in_many = [
+        new_markdown_cell(EXERCISE + begin + "A listing:\n```python\nx\n```"),
+        code("x = 1", new_output("stream", text="1\n")),
+        new_markdown_cell("So.\n" + end + EXERCISE + begin),
+        code("x = 2"),
+        new_markdown_cell(end),
+        code("y = 1", new_output("stream", text="1\n"), execution_count=3),
+    ]
+    assert handout(*in_many) == [
+        *[("markdown", EXERCISE), answer] * 2,
+        ("code", "y = 1"),
+    ]
+    nested = "````{solution} ex-a\nSee\n```python\nx\n```\n````\nMore."
+    assert handout(new_markdown_cell(nested)) == [answer, ("markdown", "More.")]
+
+
+def test_a_solution_without_an_end_is_reported():
+    with pytest.raises(ValueError, match="not ended"):
+        handout(new_markdown_cell("```{solution-start} ex-a\n```\nSo."))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "chapters").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_each_exercise_of_a_chapter_keeps_its_question_and_loses_its_answer(path):
+    before = nbformat.read(path, as_version=4)
+    after = make_handouts.without_solutions(before)
+    nbformat.validate(after)
+    assert before == nbformat.read(path, as_version=4)
+
+    def count(notebook, *words):
+        return sum(cell.source.count(word) for cell in notebook.cells for word in words)
+
+    exercises = "{exercise-start}", "{exercise}"
+    assert count(after, make_handouts.ANSWER) == count(before, *exercises) > 3
+    assert count(after, *exercises) == count(before, *exercises)
+    assert count(after, "{solution") == 0
+    kept = [cell.source for cell in after.cells]
+    assert [s for s in kept if s.startswith("## ")] and not any(
+        c.get("outputs") for c in after.cells
+    )
 
 
 # --- build_book --------------------------------------------------------------------------------------
