@@ -184,17 +184,18 @@ def test_rates_are_chosen_by_training_images_for_each_start_or_for_each_machine(
         record("random", SLOWER, 1, 0.7, 0.4),
         record("clamped", "", 0, 0.6, 0.5),
         record("clamped", SLOWER, 0, 0.5, 0.9),
-        record("clamped", "", 1, 0.9, 0.9),  # not yet tried at the lower rate
     ]
-    first, *chosen = best_rates(records)
-    assert first == reference
-    assert [(r["source"], r["rate"], r["accuracy_test"]) for r in chosen] == [
-        ("random", SLOWER, 0.2),
-        ("random", SLOWER, 0.4),
-        ("clamped", "", 0.5),
-    ]
-    _, *chosen = best_rates(records, own=True)
-    assert [r["accuracy_test"] for r in chosen] == [0.1, 0.4, 0.5]
+    unfinished = [record("clamped", ", slowest", 0, 1, 1)]
+    for found in (records, records + unfinished):
+        first, *chosen = best_rates(found)
+        assert first == reference
+        assert [(r["source"], r["rate"], r["accuracy_test"]) for r in chosen] == [
+            ("random", SLOWER, 0.2),
+            ("random", SLOWER, 0.4),
+            ("clamped", "", 0.5),
+        ]
+        _, *chosen = best_rates(found, own=True)
+        assert [r["accuracy_test"] for r in chosen] == [0.1, 0.4, 0.5]
     assert best_rates([]) == []
 
 

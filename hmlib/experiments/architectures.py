@@ -8,7 +8,7 @@ are taken of three sets that no machine has dreamt: other real images, what a pe
 give; the training images themselves; and one mean image for each class. Chapter *Judging dreams*.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -370,9 +370,9 @@ def best_rates(records, own=False):
     Returns
     -------
     list of dict
-        The records of the references, and of each start and architecture that has all rates on record
-        that of the best one by ``"accuracy_train"``: ``"source"`` is now the start alone, and
-        ``"rate"`` what stood after it. Test images have no part in the choice.
+        The records of the references, and of each start and architecture that of the best rate by
+        ``"accuracy_train"``: ``"source"`` is now the start alone, and ``"rate"`` what stood after
+        it. Test images have no part in the choice, nor has a rate that is not yet on record for all.
     """
     kept, found = [], defaultdict(dict)
     for record in records:
@@ -381,12 +381,16 @@ def best_rates(records, own=False):
         else:
             start, rate = _split(record["source"])
             found[start, record["architecture"]][rate] = {**record, "source": start, "rate": rate}
-    n_rates = max(map(len, found.values()), default=0)
-    complete = {key: rates for key, rates in found.items() if len(rates) == n_rates}
-    for (start, _), rates in complete.items():
-        electors = [rates] if own else [r for (name, _), r in complete.items() if name == start]
-        best = max(rates, key=lambda rate: sum(r[rate]["accuracy_train"] for r in electors))
-        kept.append(rates[best])
+    counts = Counter(rate for rates in found.values() for rate in rates)
+    tried = [rate for rate, n in counts.items() if n == max(counts.values())]
+    by_start = defaultdict(list)
+    for (start, _), rates in found.items():
+        if all(rate in rates for rate in tried):
+            by_start[start].append([rates[rate] for rate in tried])
+    for machines in by_start.values():
+        taught = np.array([[r["accuracy_train"] for r in machine] for machine in machines])
+        scores = taught if own else np.broadcast_to(taught.mean(axis=0), taught.shape)
+        kept += [machine[k] for machine, k in zip(machines, scores.argmax(axis=1))]
     return kept
 
 
