@@ -233,11 +233,9 @@ AXE = {"resultTypes": ["violations"], "preload": False}
 COLOURS = {"runOnly": ["color-contrast"]}  # takes long, and depends on the colour scheme
 STRUCTURE = {"rules": {"color-contrast": {"enabled": False}}}  # depends on the width
 CHECKS = {"light": (COLOURS, STRUCTURE), "dark": (COLOURS,), "phone": (STRUCTURE,)}
-# Thousands of elements in a few colours. Those of code are tested on one page for all; of formulas and
-# of printed outputs the first of a page stands for the others.
-SAME_COLOURS = {"exclude": [[".cell_input .highlight"], ["[data-like-the-first]"]]}
-MARK_ALIKE = """() => ['mjx-container', '.cell_output .highlight'].forEach(kind =>
-  [...document.querySelectorAll(kind)].slice(1).forEach(e => e.dataset.likeTheFirst = ''))"""
+# Thousands of elements in a few colours: those of code are tested on one page for all, and formulas
+# have the colour of their text.
+SAME_COLOURS = {"exclude": [[".highlight"], ["mjx-container"]]}
 
 
 def violations(page, options, context=None) -> list[str]:
@@ -268,7 +266,6 @@ def visits(browser, server, pages, name) -> list[Visit]:
         visit.maths = page.evaluate(MATHS)
         visit.too_wide = page.evaluate(TOO_WIDE)
         visit.cut = page.evaluate(CUT) if width > 1000 else []
-        page.evaluate(MARK_ALIKE)
         for check in CHECKS[mode]:
             visit.axe += violations(page, check, SAME_COLOURS if check is COLOURS else None)
         try:
@@ -418,7 +415,9 @@ def test_the_search_finds_the_chapters(browser, site, server, pages, by):
     root = server if by == "server" else site.as_uri()
     page.goto(f"{root}/search.html?q=Helmholtz")
     page.wait_for_selector("#search-results li a", timeout=15000)
-    assert not visit.foreign + visit.failed + visit.errors
+    assert not visit.foreign
+    if by == "server":  # from a file a browser lists the pages and does not read excerpts from them
+        assert not visit.failed + visit.errors
     context.close()
 
 
