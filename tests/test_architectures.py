@@ -18,6 +18,7 @@ from hmlib.experiments import (
 from hmlib.experiments.architectures import (
     REFERENCES,
     SLOWER,
+    SLOWEST,
     best_rates,
     bootstrap,
     difference,
@@ -185,7 +186,7 @@ def test_rates_are_chosen_by_training_images_for_each_start_or_for_each_machine(
         record("clamped", "", 0, 0.6, 0.5),
         record("clamped", SLOWER, 0, 0.5, 0.9),
     ]
-    unfinished = [record("clamped", ", slowest", 0, 1, 1)]
+    unfinished = [record("clamped", SLOWEST, 0, 1, 1)]
     for found in (records, records + unfinished):
         first, *chosen = best_rates(found)
         assert first == reference

@@ -68,8 +68,13 @@ def forget_what_is_stale(root: Path, now: dict[str, str]) -> list[str]:
         shutil.rmtree(build / name)
     # From here on the build counts as failed until it has succeeded, even if it is killed.
     build.mkdir(exist_ok=True)
-    (build / RECORD).write_text(json.dumps(now | {"succeeded": False}))
+    note(root, now, succeeded=False)
     return [f"{name}: {why}" for name, why in stale.items()]
+
+
+def note(root: Path, now: dict[str, str], *, succeeded: bool) -> None:
+    """Write down for the next build what this one was made from, and whether it has succeeded."""
+    (root / "_build" / RECORD).write_text(json.dumps(now | {"succeeded": succeeded}))
 
 
 def fingerprints(root: Path) -> dict[str, str]:
@@ -90,7 +95,7 @@ def keep(root: Path, path: Path, notebook) -> None:
         if last_build(root).get("execution") != now["execution"]:
             # The site stays until the next build, which takes it for one that failed and starts anew.
             shutil.rmtree(root / "_build" / ".jupyter_cache", ignore_errors=True)
-            (root / "_build" / RECORD).write_text(json.dumps(now | {"succeeded": False}))
+            note(root, now, succeeded=False)
         # What a build notes when it executes a chapter itself; normal form leaves it out.
         notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
         executed = CacheBundleIn(notebook, str(path))
@@ -109,7 +114,7 @@ def build(root: Path) -> int:
     command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
     status = subprocess.run(command, cwd=root).returncode
     if status == 0:
-        (root / "_build" / RECORD).write_text(json.dumps(now | {"succeeded": True}))
+        note(root, now, succeeded=True)
     return status
 
 
