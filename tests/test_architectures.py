@@ -289,6 +289,14 @@ def test_smoke_gives_records_and_a_table(records, capsys):
     found = [r["accuracy_test"] for r in records if r["source"] == "clamped"]
     row = next(r for r in rows if (r["quantity"], r["source"]) == ("1-NN, test", "clamped"))
     assert row["runs"] == 3 and row["median"].value == np.median(found)
+    slower = {
+        start: [r["accuracy_test"] for r in records if r["source"] == start + SLOWER]
+        for start in ("clamped", "random")
+    }
+    at = ("1-NN, test", "clamped" + SLOWER)
+    row = next(r for r in rows if (r["quantity"], r["source"]) == at)
+    expected = np.subtract(slower["clamped"], slower["random"]).mean()
+    assert row["mean - random"].value == pytest.approx(expected)
     _print_table(rows)
     assert "other images" in capsys.readouterr().out
 

@@ -421,7 +421,11 @@ def _columns(records, sources, quantities):
 
 
 def summary(records):
-    """Compare the starts over all architectures; differences are those from the random start."""
+    """Compare the starts over all architectures.
+
+    Differences are those from the random start at the same factor of the rate. The full rates are not
+    the same for all starts; ``best_rates`` chooses a rate for each.
+    """
     groups = defaultdict(list)
     for record in records:
         groups[record["source"]].append(record)
@@ -439,10 +443,11 @@ def _row(records, title, source, n_runs):
     if source in REFERENCES:
         (values,) = _columns(records, [source], [quantity])
         return {**row, "median": float(np.median(values)), **dict.fromkeys(COLUMNS)}
+    other = "random" + _split(source)[1]
     statistics = [
         spread(records, source, quantity),
-        difference(records, source, quantity),
-        spread_difference(records, source, quantity),
+        difference(records, source, quantity, other),
+        spread_difference(records, source, quantity, other),
         slope(records, source, quantity, "n_units"),
         slope(records, source, quantity, "depth"),
     ]
