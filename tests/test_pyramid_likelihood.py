@@ -196,6 +196,18 @@ def test_a_run_measures_what_enumeration_gives(digits):
     assert metrics["curve_bound"][-1] == pytest.approx(last, abs=0.3)
 
 
+def test_more_draws_measure_the_same_machine_better(digits):
+    variants = {"main": {}, "more draws": {"draws": 500}}
+    settings = dataclasses.replace(SMOKE, draws=2, variants=variants)
+    few, many = (
+        experiment.run(settings, key(variant=variant), data=digits) for variant in variants
+    )
+    assert many["bound"] == pytest.approx(few["bound"], abs=0.2)
+    assert many["nll_bound"] == pytest.approx(few["nll_bound"], abs=0.3)
+    assert many["error_estimate"] < few["error_estimate"] / 5
+    assert few["effective_sample_size"] <= 2 < many["effective_sample_size"]
+
+
 @pytest.mark.parametrize("start", ["random", "pyramid"])
 def test_the_curve_counts_the_stages(start, digits):
     metrics = experiment.run(SMOKE, key(start), data=digits)

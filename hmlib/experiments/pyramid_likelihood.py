@@ -62,7 +62,8 @@ class Settings:
     variants : dict of str to dict
         What each variant changes: ``rate``, a factor; ``images``, which the stages are shown;
         ``stage_share``, the share of the epochs that goes into the stages; ``rule``; ``n_epochs``;
-        ``equal_work``, whether zero and random starts have the work of a pyramid only.
+        ``equal_work``, whether zero and random starts have the work of a pyramid only; ``draws``, the
+        explanations of each test image: the same machine, measured better.
     plan : tuple of dict
         The runs, the most telling first: ``variant``, ``starts``, ``depths``, ``seeds``. Any number
         of its parts is a complete comparison.
@@ -106,6 +107,7 @@ VARIANTS = {
     "short stages": {"stage_share": 0.125},
     "equal work": {"equal_work": True},
     "long": {"n_epochs": 48},
+    "more draws": {"draws": 5000},
     "reweighted": {"rule": "reweighted K=5"},
 }
 RULES = {"reweighted K=5": {"n_samples": 5, "recognition": "both"}}
@@ -184,12 +186,12 @@ PROFILES = {
             _plan("scrambled", LAYERED, (8, 2)),
             _plan("noise", LAYERED, (8, 2)),
             _plan("long", ("random", *LAYERED), (8, 2)),
+            _plan("more draws", ("random", *LAYERED), (8,)),
             _plan("main", STARTS, (8, 4, 2, 1), (1, 2)),
             _plan("equal work", ("zero", "random"), (8, 2)),
             _plan("reweighted", STARTS, (8,)),
             _plan("main", STARTS, (8, 2), (3, 4)),
-            _plan("reweighted", STARTS, (2,)),
-            _plan("short stages", LAYERED, (8, 2)),
+            _plan("short stages", LAYERED, (8,)),
         ),
         every=2,
         n_curve=1000,
@@ -222,7 +224,7 @@ def run(settings, run, *, data, checkpoint=None):
     test = sample_bernoulli(data[name].x_test, generator(what="test bits", data=name))
     machine, curve = _train(settings, run, train.x, validation, checkpoint)
     rng = generator(**run, what="measure")
-    metrics = {**curve, **_likelihood(settings, machine, validation, test, rng)}
+    metrics = {**curve, **_likelihood(settings, run, machine, validation, test, rng)}
     metrics.update(layer_use(machine, test, settings.n_paths, rng))
     if run["variant"] == "main" and run["seed"] == 0:
         dreams = machine.sample(settings.n_dreams, probabilities=True, random_state=rng)
@@ -338,19 +340,20 @@ def work_epochs(start, n_pixels, hidden, n_stages, n_epochs):
 # Measuring ----------------------------------------------------------------------------------------
 
 
-def _likelihood(settings, machine, validation, test, rng):
+def _likelihood(settings, run, machine, validation, test, rng):
     """Estimate -log p of validation and test images, in nats."""
     chosen = importance_log_likelihood(machine, validation, settings.validation_draws, rng)
     some = test[:: len(test) // settings.n_test][: settings.n_test]
-    result = importance_log_likelihood(machine, some, settings.draws, rng)
+    draws = settings.variants[run["variant"]].get("draws", settings.draws)
+    result = importance_log_likelihood(machine, some, draws, rng)
     n_images = len(result.estimate)
-    relative_variance = result.standard_error**2 * (settings.draws - 1)
+    relative_variance = result.standard_error**2 * (draws - 1)
     return {
         "nll": -result.estimate.mean(),
         "error_images": result.estimate.std(ddof=1) / np.sqrt(n_images),
         "error_estimate": np.sqrt((result.standard_error**2).sum()) / n_images,
         "nll_bound": -result.bound.mean(),  # of the same images, from the same explanations
-        "effective_sample_size": (settings.draws / (1 + relative_variance)).mean(),
+        "effective_sample_size": (draws / (1 + relative_variance)).mean(),
         "nll_validation": -chosen.estimate.mean(),
     }
 
