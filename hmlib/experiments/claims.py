@@ -325,7 +325,9 @@ def _nll(records, depth, start):
 def _by_depth(records):
     depths = sorted({record["depth"] for record in records if record["variant"] == "main"})
     return [
-        (f"nats, {d} layers: pyramid - {s}", (d, "pyramid"), (d, s)) for d in depths for s in OTHERS
+        (f"nats, {d} layer{'s' * (d > 1)}: pyramid - {s}", (d, "pyramid"), (d, s))
+        for d in depths
+        for s in OTHERS
     ]
 
 
