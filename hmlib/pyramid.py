@@ -1,4 +1,4 @@
-"""The image pyramid: start a deep Helmholtz machine with coarse pictures, and add detail below."""
+"""Start a deep Helmholtz machine in stages: the image pyramid, and greedy stages without pictures."""
 
 import copy
 from math import isqrt
@@ -13,7 +13,7 @@ from hmlib._estimator import rate_at
 from hmlib.layers import SigmoidLayer
 from hmlib.wake_sleep import WakeSleep
 
-__all__ = ["PyramidInitializer", "image_pyramid"]
+__all__ = ["GreedyInitializer", "PyramidInitializer", "image_pyramid"]
 
 
 # --- pictures ---------------------------------------------------------------------------------------
@@ -283,22 +283,110 @@ class PyramidInitializer(BaseEstimator):
         rule = machine._rule() if self.rule is None else self.rule
         if not isinstance(rule, WakeSleep):
             raise ValueError(f"rule must be None or a rule such as WakeSleep(), got {rule!r}")
-        rule, rates = copy.copy(rule), rule.rates(len(machine.generative_))
-        rule.learning_rate = rates[level:]
-        return rule
+        return _for_pairs(rule, machine, slice(level, None))
 
     @one_thread
     def _epoch(self, machine, stage, rule, visible, above):
         """Present every image of the visible level once, in random order, in mini-batches."""
-        size, rng = check_count(machine.batch_size, "batch_size"), machine.rng_
-        order = rng.permutation(len(visible))
-        for first in range(0, len(order), size):
-            rows = order[first : first + size]
+        rng = machine.rng_
+        for rows in _batches(machine, len(visible)):
             d = machine._present(visible[rows], rng)
             if self.clamped:
                 stage.learn_pair(d, machine._present(above[rows], rng), rule.learning_rate[0])
             else:
                 rule.step(stage, d, rng)
+
+
+class GreedyInitializer(BaseEstimator):
+    r"""Train the layers of a Helmholtz machine one pair at a time, from the data up.
+
+    The stages without a pyramid: nothing but the data is shown. Give it to a machine as its ``init``;
+    all weights start at zero. With layers 0 (the data) to L:
+
+    1. Layers 0 and 1 make a machine with one hidden layer, which learns by the rule of the machine.
+    2. Explanations of the data by layer 1, drawn once, are the data of layers 1 and 2. What the pair
+       below has learnt as its prior, the generative biases of layer 1, is where their bias starts.
+       This repeats up to layer L.
+    3. All is set free: ``fit`` goes on with ordinary training, for the ``n_epochs`` of the machine.
+
+    Parameters
+    ----------
+    n_epochs : int or sequence of int
+        Passes over the data for each pair; if several, one for each pair, the lowest first. A pair
+        with none stays at zero, and all above it must have none either.
+
+    References
+    ----------
+    Hinton, Osindero and Teh (2006), *A fast learning algorithm for deep belief nets*, where the pairs
+    are restricted Boltzmann machines.
+    """
+
+    def __init__(self, n_epochs=10):
+        self.n_epochs = n_epochs
+
+    def initialize(self, machine, X):
+        """Train every pair of layers of ``machine``, from the data up.
+
+        Parameters
+        ----------
+        machine : HelmholtzMachine
+            A machine before its training; its layers change in place.
+        X : ndarray, shape (n_samples, n_features)
+            Data, checked.
+
+        Raises
+        ------
+        ValueError
+            If ``n_epochs`` is not a count, or one for each pair as described.
+        """
+        epochs, seen = self._epochs_of(len(machine.generative_)), X
+        with tqdm(total=sum(epochs), disable=not machine.verbose, desc=type(self).__name__) as bar:
+            for level, n_epochs in enumerate(epochs):
+                if n_epochs == 0:
+                    break
+                pair = Pair(machine, level)
+                rule = _for_pairs(machine._rule(), machine, slice(level, level + 1))
+                for _ in range(n_epochs):
+                    self._epoch(machine, pair, rule, seen)
+                    bar.update()
+                above = [*machine.generative_, machine.prior_][level + 1]
+                above.bias[:] = pair.prior_.bias
+                seen = pair.explain(machine._present(seen, machine.rng_), machine.rng_)[1]
+
+    def _epochs_of(self, n_pairs):
+        """Return the epochs of each pair."""
+        given = np.ravel(self.n_epochs).tolist()
+        if len(given) not in (1, n_pairs):
+            raise ValueError(
+                f"n_epochs must be one number or {n_pairs} numbers, one for each pair of layers, "
+                f"got {len(given)}"
+            )
+        epochs = [check_count(n, "n_epochs", minimum=0) for n in given]
+        if any(a == 0 < b for a, b in zip(epochs, epochs[1:])):
+            raise ValueError(
+                f"n_epochs must not train a pair above one that has none, got {self.n_epochs!r}"
+            )
+        return epochs * n_pairs if len(epochs) == 1 else epochs
+
+    @one_thread
+    def _epoch(self, machine, pair, rule, seen):
+        """Present everything once, in random order, in mini-batches."""
+        for rows in _batches(machine, len(seen)):
+            rule.step(pair, machine._present(seen[rows], machine.rng_), machine.rng_)
+
+
+def _for_pairs(rule, machine, pairs):
+    """Return a rule with the learning rates of some of the machine's pairs of layers."""
+    rates, rule = rule.rates(len(machine.generative_))[pairs], copy.copy(rule)
+    rule.learning_rate = rates
+    return rule
+
+
+def _batches(machine, n_samples):
+    """Deal all samples out to mini-batches, in random order."""
+    size = check_count(machine.batch_size, "batch_size")
+    order = machine.rng_.permutation(n_samples)
+    return (order[first : first + size] for first in range(0, n_samples, size))
 
 
 class FrozenLayer(SigmoidLayer):
@@ -360,6 +448,19 @@ class Stage:
         self.generative_[0].learn(y, d, rate)
         self.recognition_[0].learn(d, y, rate)
         self.prior_.learn(y[:1, :0], y, rate)
+
+
+class Pair(Stage):
+    """Two neighbouring layers of a machine, and a prior of their own: a machine with one hidden layer."""
+
+    def __init__(self, machine, level):
+        self.level = level
+        self.generative_, self.recognition_ = (
+            [machine.generative_[level]],
+            [machine.recognition_[level]],
+        )
+        layer = machine.recognition_[level]
+        self.prior_ = SigmoidLayer.zeros(0, layer.n_out, layer.bias.dtype)
 
 
 # --- checks -----------------------------------------------------------------------------------------

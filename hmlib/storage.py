@@ -21,7 +21,7 @@ from hmlib.deep import DeepBeliefNetwork, DeepBoltzmannMachine, _DoublingMachine
 from hmlib.helmholtz import ClasswiseGenerator, HelmholtzMachine
 from hmlib.hopfield import ContinuousHopfieldNetwork, DenseAssociativeMemory, HopfieldNetwork
 from hmlib.layers import SigmoidLayer
-from hmlib.pyramid import PyramidInitializer
+from hmlib.pyramid import GreedyInitializer, PyramidInitializer
 from hmlib.rbm import GaussianRestrictedBoltzmannMachine, RestrictedBoltzmannMachine
 from hmlib.wake_sleep import ReweightedWakeSleep, WakeSleep
 
@@ -40,6 +40,7 @@ CLASSES = {
         DeepBoltzmannMachine,
         DenseAssociativeMemory,
         GaussianRestrictedBoltzmannMachine,
+        GreedyInitializer,
         HelmholtzMachine,
         HopfieldNetwork,
         PyramidInitializer,

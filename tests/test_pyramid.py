@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from hmlib import datasets
 from hmlib.helmholtz import HelmholtzMachine
-from hmlib.pyramid import PyramidInitializer, Stage, image_pyramid
+from hmlib.pyramid import GreedyInitializer, PyramidInitializer, Stage, image_pyramid
 from hmlib.wake_sleep import ReweightedWakeSleep, WakeSleep
 
 FILTERS = ["area", "gaussian", "subsample"]
@@ -446,3 +446,68 @@ def test_a_bad_machine_is_named_before_anything_is_learnt():
         make().set_params(batch_size=0).fit(pictures())
     with pytest.raises(ValueError, match='init must be "zero" or "random" or have a method'):
         make().set_params(init=PyramidInitializer.initialize).fit(pictures())
+
+
+# --- stages from the data up --------------------------------------------------------------------------
+
+
+def zero(X, hidden, rng, **kwargs):
+    """Make a machine at zero that goes on with the given randomness."""
+    settings = {"init": "zero", "n_epochs": 0, "batch_size": 4, **kwargs}
+    machine = HelmholtzMachine(hidden, **settings).fit(X)
+    machine.rng_ = rng
+    return machine
+
+
+def greedy(X, n_epochs, hidden=(16, 9), **kwargs):
+    machine = zero(X, hidden, np.random.default_rng(3), **kwargs)
+    GreedyInitializer(n_epochs).initialize(machine, X)
+    return machine
+
+
+def test_a_greedy_start_of_one_pair_is_ordinary_training():
+    X = pictures(20)
+    plain = HelmholtzMachine((16,), init="zero", n_epochs=3, batch_size=4, random_state=0).fit(X)
+    start = clone(plain).set_params(init=GreedyInitializer(3), n_epochs=0).fit(X)
+    assert_array_equal(parameters(layers_of(start)), parameters(layers_of(plain)))
+
+
+@pytest.mark.parametrize("binarize", ["resample", "none"])
+def test_greedy_pairs_learn_one_after_the_other_from_explanations_of_the_data(binarize):
+    """Two pairs, each a machine of its own, with the rate of its place in the whole machine."""
+    X, rng = pictures(20), np.random.default_rng(3)
+    lower = zero(X, (16,), rng, learning_rate=0.3, binarize=binarize)
+    for _ in range(2):
+        lower.partial_fit(X)
+    seen = lower.recognition_[0].sample(lower._present(X, rng), rng)
+    upper = zero(seen, (9,), rng, learning_rate=0.1, binarize=binarize)
+    upper.generative_[0].bias[:] = lower.prior_.bias
+    for _ in range(2):
+        upper.partial_fit(seen)
+    machine = greedy(X, 2, learning_rate=[0.3, 0.1], binarize=binarize)
+    assert_array_equal(pair(machine, 0), pair(lower, 0))
+    assert_array_equal(pair(machine, 1), pair(upper, 0))
+    assert_array_equal(machine.prior_.bias, upper.prior_.bias)
+
+
+def test_greedy_pairs_without_epochs_stay_at_zero_and_keep_the_prior_of_those_below():
+    X = pictures(20)
+    machine, alone = greedy(X, [3, 0, 0], (16, 9, 4)), greedy(X, 3, (16,))
+    assert_array_equal(pair(machine, 0), pair(alone, 0))
+    assert_array_equal(machine.generative_[1].bias, alone.prior_.bias)
+    assert machine.generative_[1].bias.any()
+    assert not machine.generative_[1].weights.any() and not machine.recognition_[1].weights.any()
+    assert not pair(machine, 2).any() and not machine.prior_.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "message"),
+    [
+        ([1, 2, 3], "one number or 2 numbers"),
+        (-1, "n_epochs must be an int"),
+        ([0, 1], "above one that has none"),
+    ],
+)
+def test_bad_greedy_epochs_are_named(n_epochs, message):
+    with pytest.raises(ValueError, match=message):
+        greedy(pictures(8), n_epochs)

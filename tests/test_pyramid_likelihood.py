@@ -161,6 +161,17 @@ def test_equal_work_gives_other_starts_the_epochs_that_a_pyramid_costs():
 # --- runs ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("variant", ["first pair", "bottom up"])
+def test_greedy_stages_spend_what_a_pyramid_spends(variant, digits):
+    run = key("zero", variant=variant)
+    metrics = experiment.run(SMOKE, run, data=digits)
+    epochs = {"first pair": [3, 0, 0], "bottom up": [1, 1, 1]}[variant]
+    assert experiment._new_machine(SMOKE, run, 64).init.n_epochs == epochs
+    assert (metrics["stage_epochs"], metrics["n_epochs"]) == (3, 6)
+    pairs = np.array([64 * 16, 16 * 9, 9 * 4])
+    assert metrics["work_epochs"] == pytest.approx(3 + pairs @ epochs / pairs.sum())
+
+
 def test_the_machine_is_built_as_the_settings_say():
     machine = experiment._new_machine(SMOKE, key("pyramid", variant="reweighted"), 64)
     assert machine.hidden == (16, 9, 4) and machine.n_epochs == 3 and machine.init.n_epochs == 1

@@ -22,7 +22,7 @@ from hmlib.deep import DeepBeliefNetwork, DeepBoltzmannMachine
 from hmlib.helmholtz import ClasswiseGenerator, HelmholtzMachine
 from hmlib.hopfield import ContinuousHopfieldNetwork, DenseAssociativeMemory, HopfieldNetwork
 from hmlib.layers import SigmoidLayer
-from hmlib.pyramid import PyramidInitializer
+from hmlib.pyramid import GreedyInitializer, PyramidInitializer
 from hmlib.rbm import GaussianRestrictedBoltzmannMachine, RestrictedBoltzmannMachine
 from hmlib.storage import CLASSES, HEADER, load, save
 from hmlib.wake_sleep import ReweightedWakeSleep, WakeSleep
@@ -219,7 +219,8 @@ def test_every_value_comes_back_with_its_type(value, tmp_path):
 def test_rules_layers_and_starts_are_kept(tmp_path):
     layer = SigmoidLayer.random(3, 2, random_state=0, dtype=np.float32)
     start = PyramidInitializer(n_epochs=1, rule=WakeSleep(0.3), sides=[(3, 2)])
-    for thing in (WakeSleep([0.1, 0.2]), ReweightedWakeSleep(7, 0.3, "wake"), layer, start):
+    greedy = GreedyInitializer([2, 0])
+    for thing in (WakeSleep([0.1, 0.2]), ReweightedWakeSleep(7, 0.3, "wake"), layer, start, greedy):
         assert_same(thing, kept(thing, tmp_path))
 
 

@@ -30,6 +30,7 @@ from hmlib.experiments.pictures import encode_pictures
 from hmlib.experiments.provenance import generator
 from hmlib.experiments.training import curve_of, keep, resume
 from hmlib.likelihood import importance_log_likelihood
+from hmlib.pyramid import GreedyInitializer
 from hmlib.units import sample_bernoulli
 from hmlib.wake_sleep import ReweightedWakeSleep
 
@@ -63,7 +64,8 @@ class Settings:
         What each variant changes: ``rate``, a factor; ``images``, which the stages are shown;
         ``stage_share``, the share of the epochs that goes into the stages; ``rule``; ``n_epochs``;
         ``equal_work``, whether zero and random starts have the work of a pyramid only; ``draws``, the
-        explanations of each test image: the same machine, measured better.
+        explanations of each test image: the same machine, measured better; ``greedy``, for a zero
+        start, stages from the data up, all epochs for the "first pair", or "evenly".
     plan : tuple of dict
         The runs, the most telling first: ``variant``, ``starts``, ``depths``, ``seeds``. Any number
         of its parts is a complete comparison.
@@ -108,6 +110,8 @@ VARIANTS = {
     "equal work": {"equal_work": True},
     "long": {"n_epochs": 48},
     "more draws": {"draws": 5000},
+    "first pair": {"greedy": "first pair", "rate": 2.0},
+    "bottom up": {"greedy": "evenly", "rate": 2.0},
     "reweighted": {"rule": "reweighted K=5"},
 }
 RULES = {"reweighted K=5": {"n_samples": 5, "recognition": "both"}}
@@ -191,6 +195,8 @@ PROFILES = {
             _plan("equal work", ("zero", "random"), (8, 2)),
             _plan("reweighted", STARTS, (8,)),
             _plan("main", STARTS, (8, 2), (3, 4)),
+            _plan("first pair", ("zero",), (8,), (0, 1, 2)),
+            _plan("bottom up", ("zero",), (8,), (0, 1, 2)),
             _plan("short stages", LAYERED, (2,)),  # of eight layers each has one epoch anyway
         ),
         every=2,
@@ -257,7 +263,14 @@ def _train(settings, run, X, validation, checkpoint):
         "learning_rate": _rate(settings, run),
         "n_epochs": points[-1][0],
         "stage_epochs": n_stages,
-        "work_epochs": work_epochs(run["start"], X.shape[1], machine.hidden, n_stages, n_epochs),
+        "work_epochs": work_epochs(
+            run["start"],
+            X.shape[1],
+            machine.hidden,
+            n_stages,
+            n_epochs,
+            _greedy(settings, run, n_stages),
+        ),
         "seconds_stages": points[0][1],
         "seconds_training": points[-1][1],
         **curve_of(points, ("seconds", "bound")),
@@ -269,7 +282,7 @@ def _new_machine(settings, run, n_pixels):
     rate, name = _rate(settings, run), settings.variants[run["variant"]].get("rule")
     images = settings.variants[run["variant"]].get("images")
     n_stages, n_epochs = _epochs(settings, run, n_pixels)
-    return make_machine(
+    machine = make_machine(
         run["start"],
         _hidden(settings, run),
         n_epochs=n_stages + n_epochs,
@@ -280,6 +293,18 @@ def _new_machine(settings, run, n_pixels):
         **({"pyramid": {"images": images}} if images else {}),
         **settings.training,
     )
+    if epochs := _greedy(settings, run, n_stages):
+        machine.set_params(init=GreedyInitializer(epochs), n_epochs=n_epochs)
+    return machine
+
+
+def _greedy(settings, run, n_stages):
+    """Return the epochs of each pair, the lowest first, if the stages go from the data up."""
+    shares = {
+        "first pair": [n_stages, *[0] * (run["depth"] - 1)],
+        "evenly": [n_stages // run["depth"]] * run["depth"],
+    }
+    return shares.get(settings.variants[run["variant"]].get("greedy"))
 
 
 def _hidden(settings, run):
@@ -299,7 +324,10 @@ def _epochs(settings, run, n_pixels):
     total = variant.get("n_epochs", settings.n_epochs)
     share = variant.get("stage_share", 0.5)
     per_stage = max(1, int(share * total / len(hidden)))
-    n_stages = n_stage_epochs(run["start"], hidden, per_stage)
+    greedy = "greedy" in variant
+    n_stages = (
+        per_stage * len(hidden) if greedy else n_stage_epochs(run["start"], hidden, per_stage)
+    )
     if variant.get("equal_work"):
         n_stages_there = n_stage_epochs("pyramid", hidden, per_stage)
         rest = total - n_stages_there
@@ -307,13 +335,13 @@ def _epochs(settings, run, n_pixels):
     return n_stages, total - n_stages
 
 
-def work_epochs(start, n_pixels, hidden, n_stages, n_epochs):
+def work_epochs(start, n_pixels, hidden, n_stages, n_epochs, greedy=None):
     """Count the work of a training in epochs of ordinary training.
 
     Per sample and pair of layers wake-sleep takes six products with a matrix of weights: to
     explain, to predict downwards and to learn from it; to dream, to predict upwards and to learn from
     it. A stage takes these for its own pair, and one more for each pair above, to dream; a clamped one
-    takes four for its own pair.
+    takes four for its own pair, and one from the data up takes six.
 
     Parameters
     ----------
@@ -325,6 +353,8 @@ def work_epochs(start, n_pixels, hidden, n_stages, n_epochs):
         Sizes of the hidden layers, data side first.
     n_stages, n_epochs : int
         Epochs of all stages together, and of ordinary training.
+    greedy : sequence of int, optional
+        Epochs of each stage, if the stages go from the data up.
 
     Returns
     -------
@@ -332,6 +362,8 @@ def work_epochs(start, n_pixels, hidden, n_stages, n_epochs):
         ``n_epochs`` and the work of the stages.
     """
     pairs = np.multiply([n_pixels, *hidden[:-1]], hidden)
+    if greedy:
+        return float(n_epochs + np.dot(greedy, pairs) / pairs.sum())
     above = np.cumsum(pairs[::-1])[::-1] - pairs
     stages = 4 * pairs if start == "clamped" else 6 * pairs + above
     return float(n_epochs + n_stages / len(hidden) * stages.sum() / (6 * pairs.sum()))
