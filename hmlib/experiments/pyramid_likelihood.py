@@ -112,6 +112,8 @@ VARIANTS = {
     "more draws": {"draws": 5000},
     "first pair": {"greedy": "first pair", "rate": 2.0},
     "bottom up": {"greedy": "evenly", "rate": 2.0},
+    "first pair, slower": {"greedy": "first pair"},
+    "bottom up, slower": {"greedy": "evenly"},
     "reweighted": {"rule": "reweighted K=5"},
 }
 RULES = {"reweighted K=5": {"n_samples": 5, "recognition": "both"}}
@@ -197,6 +199,8 @@ PROFILES = {
             _plan("main", STARTS, (8, 2), (3, 4)),
             _plan("first pair", ("zero",), (8,), (0, 1, 2)),
             _plan("bottom up", ("zero",), (8,), (0, 1, 2)),
+            _plan("first pair, slower", ("zero",), (8,)),
+            _plan("bottom up, slower", ("zero",), (8,)),
             _plan("short stages", LAYERED, (2,)),  # of eight layers each has one epoch anyway
         ),
         every=2,
