@@ -248,7 +248,9 @@ def test_the_recommended_recipes_keep_what_the_chapter_promises(paper):
 
 def test_a_stored_record_comes_out_again(paper):
     records = load_results(recipes.NAME)["records"]
-    record = min(records, key=lambda record: record["made"]["seconds"])
+    # Not "batches of 100": its steps are so large that rounding, which depends on the processor, grows.
+    steady = [record for record in records if record["run"]["recipe"] == "recommended"]
+    record = min(steady, key=lambda record: record["made"]["seconds"])
     again = rounded(recipes.run(recipes.PROFILES["paper"], record["run"]))
     assert again.keys() == record["metrics"].keys()
     for name, value in record["metrics"].items():
