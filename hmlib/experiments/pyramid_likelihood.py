@@ -7,7 +7,8 @@ layer and all above it carry, and how good the machine would be if it ended ther
 smaller layers on top. Every start has the same number of presentations; in a variant zero and random
 starts only get the work that the pyramid, whose stages are cheap, has had. The learning rate is constant
 in stages and falls in ordinary training, to the same end for all. Controls are stages that are shown
-scrambled images or noise. The chapters of *The pyramid*.
+scrambled images or noise, and stages from the data up, without small images. The chapters of *The
+pyramid*.
 """
 
 import time
