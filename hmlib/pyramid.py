@@ -455,12 +455,9 @@ class Pair(Stage):
 
     def __init__(self, machine, level):
         self.level = level
-        self.generative_, self.recognition_ = (
-            [machine.generative_[level]],
-            [machine.recognition_[level]],
-        )
-        layer = machine.recognition_[level]
-        self.prior_ = SigmoidLayer.zeros(0, layer.n_out, layer.bias.dtype)
+        up = machine.recognition_[level]
+        self.generative_, self.recognition_ = [machine.generative_[level]], [up]
+        self.prior_ = SigmoidLayer.zeros(0, up.n_out, up.bias.dtype)
 
 
 # --- checks -----------------------------------------------------------------------------------------

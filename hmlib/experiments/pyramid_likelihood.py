@@ -329,10 +329,8 @@ def _epochs(settings, run, n_pixels):
     total = variant.get("n_epochs", settings.n_epochs)
     share = variant.get("stage_share", 0.5)
     per_stage = max(1, int(share * total / len(hidden)))
-    greedy = "greedy" in variant
-    n_stages = (
-        per_stage * len(hidden) if greedy else n_stage_epochs(run["start"], hidden, per_stage)
-    )
+    like = "pyramid" if "greedy" in variant else run["start"]
+    n_stages = n_stage_epochs(like, hidden, per_stage)
     if variant.get("equal_work"):
         n_stages_there = n_stage_epochs("pyramid", hidden, per_stage)
         rest = total - n_stages_there
@@ -367,11 +365,10 @@ def work_epochs(start, n_pixels, hidden, n_stages, n_epochs, greedy=None):
         ``n_epochs`` and the work of the stages.
     """
     pairs = np.multiply([n_pixels, *hidden[:-1]], hidden)
-    if greedy:
-        return float(n_epochs + np.dot(greedy, pairs) / pairs.sum())
-    above = np.cumsum(pairs[::-1])[::-1] - pairs
+    above = 0 if greedy else np.cumsum(pairs[::-1])[::-1] - pairs
     stages = 4 * pairs if start == "clamped" else 6 * pairs + above
-    return float(n_epochs + n_stages / len(hidden) * stages.sum() / (6 * pairs.sum()))
+    epochs = greedy or np.full(len(hidden), n_stages / len(hidden))
+    return float(n_epochs + np.dot(epochs, stages) / (6 * pairs.sum()))
 
 
 # Measuring ----------------------------------------------------------------------------------------
