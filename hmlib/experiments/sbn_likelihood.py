@@ -145,7 +145,7 @@ PROFILES = {
 
 
 def runs(settings):
-    """List the keys: rule, bits, machine and seed; first all that have no repetition yet."""
+    """List the keys: rule, bits, machine and seed; first one run of each kind, then repetitions."""
     keys = [
         {"rule": rule, "bits": bits, "machine": machine, "seed": seed}
         for rule, by_bits in settings.n_seeds.items()
@@ -153,7 +153,7 @@ def runs(settings):
         for machine, n_seeds in by_machine.items()
         for seed in range(n_seeds)
     ]
-    return sorted(keys, key=lambda key: key["seed"])
+    return sorted(keys, key=lambda key: key["seed"] > 0)
 
 
 def run(settings, run, *, data, checkpoint=None):
