@@ -77,6 +77,9 @@ class HelmholtzMachine(
     init_bias : {"zero", "data"}
         Where the generative biases of the data units start: at zero, or at the logits of the means
         of the data, with one sample of each value added so that they are finite.
+    hidden_bias : float
+        Where the generative biases of the hidden units start. Below zero the units begin mostly off,
+        and deep machines learn to share the work among them sooner.
     binarize : {"resample", "threshold", "none"}
         What to do with grey pixels: draw them anew as bits at each presentation, take "above one
         half" as on, or feed them as they are. All but "threshold" want values in [0, 1]. Measures
@@ -131,6 +134,7 @@ class HelmholtzMachine(
         init="random",
         init_scale=0.1,
         init_bias="zero",
+        hidden_bias=0.0,
         binarize="resample",
         random_state=None,
         verbose=False,
@@ -144,6 +148,7 @@ class HelmholtzMachine(
         self.init = init
         self.init_scale = init_scale
         self.init_bias = init_bias
+        self.hidden_bias = hidden_bias
         self.binarize = binarize
         self.random_state = random_state
         self.verbose = verbose
@@ -180,6 +185,7 @@ class HelmholtzMachine(
         """Make both networks; both start alike, as two stacks over the same units."""
         sizes, dtype = [X.shape[1], *check_sizes(self.hidden)], X.dtype
         check_number(self.init_scale, "init_scale", low=0)
+        check_number(self.hidden_bias, "hidden_bias")
         check_number(self.decay, "decay", low=0, high=1, low_open=True)
         if self.init not in ("zero", "random") and not hasattr(self.init, "initialize"):
             raise ValueError(
@@ -195,6 +201,8 @@ class HelmholtzMachine(
         self.recognition_ = [SigmoidLayer.random(b, a, scale, self.rng_, dtype) for b, a in pairs]
         self.prior_ = SigmoidLayer.zeros(0, sizes[-1], dtype)
         self.n_iter_ = 0
+        for layer in (*self.generative_[1:], self.prior_):
+            layer.bias[:] = self.hidden_bias
         self._take_bias(0, X)
         if hasattr(self.init, "initialize"):
             self.init.initialize(self, X)

@@ -179,7 +179,9 @@ def test_the_machine_is_built_as_the_settings_say():
     assert (machine.binarize, machine.init_bias, machine.decay) == ("resample", "data", 0.05)
     plain = experiment._new_machine(SMOKE, key("random", depth=1, variant="double rate"), 64)
     assert plain.hidden == (16,) and plain.n_epochs == 6 and plain.init == "random"
-    assert plain.rule is None and plain.learning_rate == 0.4
+    assert plain.rule is None and plain.learning_rate == 0.4 and plain.hidden_bias == 0
+    low = experiment._new_machine(SMOKE, key("random", variant="low biases"), 64)
+    assert low.hidden_bias == -1 and low.learning_rate == 0.2
     for images in ("scrambled", "noise"):
         for start in experiment.LAYERED:
             init = experiment._new_machine(SMOKE, key(start, variant=images), 64).init

@@ -119,14 +119,16 @@ def test_the_machine_is_built_as_the_settings_say():
     assert machine.hidden == (6, 4) and machine.n_epochs == 2
     plain = sbn_likelihood._new_machine(SMOKE, key("wake-sleep", "fixed", "6"))
     assert plain.rule is None and plain.learning_rate == (0.1,)
-    assert plain.binarize == "none" and plain.init_bias == "data"
+    assert plain.binarize == "none" and plain.init_bias == "data" and plain.hidden_bias == 0
+    low = sbn_likelihood._new_machine(SMOKE, key("reweighted K=5, low biases"))
+    assert low.hidden_bias == -1 and repr(low.rule) == repr(machine.rule)
 
 
 def test_smoke_gives_records_and_a_table(tmp_path):
     records = reproduce("sbn-likelihood", results=tmp_path, verbose=False)
-    assert len(records) == len(sbn_likelihood.runs(SMOKE)) == 5
+    assert len(records) == len(sbn_likelihood.runs(SMOKE)) == 6
     rows = sbn_likelihood.summary(records)
-    assert len(rows) == 4 and len({tuple(row) for row in rows}) == 1
+    assert len(rows) == 5 and len({tuple(row) for row in rows}) == 1
     pair = [r for r in records if (r["rule"], r["machine"]) == ("wake-sleep", "6-4")]
     row = next(r for r in rows if (r["rule"], r["machine"]) == ("wake-sleep", "6-4"))
     assert row["runs"] == 2 and row["NLL test"] == np.mean([r["nll"] for r in pair])

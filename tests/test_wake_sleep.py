@@ -335,6 +335,15 @@ def test_biases_can_start_where_the_data_are(mode):
     assert_allclose(log_p, independent, rtol=1e-4)
 
 
+def test_hidden_biases_can_start_low():
+    X = np.zeros((4, 5), np.float32)
+    machine = HelmholtzMachine((3, 2), hidden_bias=-1.5, init="zero", n_epochs=0).fit(X)
+    for layer in (machine.generative_[1], machine.prior_):
+        assert_array_equal(layer.bias, np.full(layer.n_out, -1.5, np.float32))
+        assert layer.bias.dtype == np.float32
+    assert not parameters([machine.generative_[0], *machine.recognition_]).any()
+
+
 def test_reweighting_finds_a_world_that_a_factorised_model_cannot():
     """The world is all on or all off: KL = ln 4 for fair coins."""
     patterns, world = np.array([[0.0] * 3, [1.0] * 3]), np.full(2, 0.5)
@@ -406,6 +415,7 @@ def test_bad_rules_are_named(call, message):
         ({"decay": 0}, r"decay must be a number in \(0, 1\]"),
         ({"decay": 1.5}, "decay must be a number"),
         ({"init_bias": "ones"}, 'init_bias must be "zero" or "data"'),
+        ({"hidden_bias": np.nan}, "hidden_bias must be a number"),
     ],
 )
 def test_bad_arguments_of_the_machine_are_named(arguments, message):

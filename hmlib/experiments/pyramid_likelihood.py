@@ -65,7 +65,8 @@ class Settings:
         What each variant changes: ``rate``, a factor; ``images``, which the stages are shown;
         ``stage_share``, the share of the epochs that goes into the stages; ``rule``; ``n_epochs``;
         ``equal_work``, whether zero and random starts have the work of a pyramid only; ``draws``, the
-        explanations of each test image: the same machine, measured better; ``greedy``, for a zero
+        explanations of each test image: the same machine, measured better; ``hidden_bias``, where
+        the generative biases of hidden units start, 0 if not said; ``greedy``, for a zero
         start, stages from the data up, all epochs for the "first pair", or "evenly".
     plan : tuple of dict
         The runs, the most telling first: ``variant``, ``starts``, ``depths``, ``seeds``. Any number
@@ -111,6 +112,7 @@ VARIANTS = {
     "equal work": {"equal_work": True},
     "long": {"n_epochs": 48},
     "more draws": {"draws": 5000},
+    "low biases": {"hidden_bias": -1.0},
     "first pair": {"greedy": "first pair", "rate": 2.0},
     "bottom up": {"greedy": "evenly", "rate": 2.0},
     "first pair, slower": {"greedy": "first pair"},
@@ -202,6 +204,8 @@ PROFILES = {
             _plan("bottom up", ("zero",), (8,), (0, 1, 2)),
             _plan("first pair, slower", ("zero",), (8,)),
             _plan("bottom up, slower", ("zero",), (8,)),
+            _plan("low biases", STARTS, (8, 2)),
+            _plan("low biases", ("random",), (8, 2), (1, 2)),
             _plan("short stages", LAYERED, (2,)),  # of eight layers each has one epoch anyway
         ),
         every=2,
@@ -296,6 +300,7 @@ def _new_machine(settings, run, n_pixels):
         rule=ReweightedWakeSleep(learning_rate=rate, **RULES[name]) if name else None,
         random_state=generator(depth=run["depth"], seed=run["seed"]),  # the same for all starts
         **({"pyramid": {"images": images}} if images else {}),
+        hidden_bias=settings.variants[run["variant"]].get("hidden_bias", 0.0),
         **settings.training,
     )
     if epochs := _greedy(settings, run, n_stages):

@@ -43,6 +43,8 @@ class Settings:
     rules : dict of str to dict
         Arguments of :class:`hmlib.wake_sleep.ReweightedWakeSleep`, by the name of the rule; none
         for wake-sleep.
+    hidden_bias : dict of str to float
+        Where the generative biases of hidden units start, by the name of the rule; 0 if not said.
     training : dict
         Arguments that all machines share.
     n_seeds : dict of str to dict of str to dict of str to int
@@ -66,6 +68,7 @@ class Settings:
     machines: dict
     learning_rates: dict
     rules: dict
+    hidden_bias: dict
     training: dict
     n_seeds: dict
     every: int
@@ -77,7 +80,14 @@ class Settings:
     many_draws: tuple
 
 
-RULES = {"wake-sleep": {}, "reweighted K=5": {"n_samples": 5, "recognition": "both"}}
+WEIGHTED = {"n_samples": 5, "recognition": "both"}
+RULES = {
+    "wake-sleep": {},
+    "reweighted K=5": WEIGHTED,
+    "wake-sleep, low biases": {},
+    "reweighted K=5, low biases": WEIGHTED,
+}
+LOW = {"wake-sleep, low biases": -1.0, "reweighted K=5, low biases": -1.0}
 
 PROFILES = {
     "smoke": Settings(
@@ -86,10 +96,12 @@ PROFILES = {
         machines={"6": (6,), "6-4": (6, 4)},
         learning_rates={"6": (0.1,), "6-4": (0.1, 0.05)},
         rules=RULES,
+        hidden_bias=LOW,
         training={"n_epochs": 2, "batch_size": 20, "decay": 0.1, "init_bias": "data"},
         n_seeds={
             "wake-sleep": {"resampled": {"6-4": 2}, "fixed": {"6": 1}},
             "reweighted K=5": {"resampled": {"6-4": 1}, "fixed": {"6": 1}},
+            "reweighted K=5, low biases": {"resampled": {"6-4": 1}},
         },
         every=1,
         n_curve=100,
@@ -105,8 +117,12 @@ PROFILES = {
         machines={"32": (32,), "32-16": (32, 16)},
         learning_rates={"32": (0.2,), "32-16": (0.2, 0.1)},
         rules=RULES,
+        hidden_bias=LOW,
         training={"n_epochs": 60, "batch_size": 20, "decay": 0.05, "init_bias": "data"},
-        n_seeds={rule: {"resampled": {"32": 1, "32-16": 1}, "fixed": {"32": 1}} for rule in RULES},
+        n_seeds={
+            rule: {"resampled": {"32": 1, "32-16": 1}, "fixed": {"32": 1}}
+            for rule in ("wake-sleep", "reweighted K=5")
+        },
         every=5,
         n_curve=200,
         curve_draws=100,
@@ -122,6 +138,7 @@ PROFILES = {
         machines={"200": (200,), "200-200": (200, 200), "200-200-200": (200, 200, 200)},
         learning_rates={"200": (0.3,), "200-200": (0.2, 0.1), "200-200-200": (0.2, 0.1, 0.05)},
         rules=RULES,
+        hidden_bias=LOW,
         training={"n_epochs": 150, "batch_size": 20, "decay": 0.05, "init_bias": "data"},
         n_seeds={
             "wake-sleep": {
@@ -129,9 +146,11 @@ PROFILES = {
                 "fixed": {"200": 1},
             },
             "reweighted K=5": {
-                "resampled": {"200": 2, "200-200": 2, "200-200-200": 2},
+                "resampled": {"200": 1, "200-200": 1, "200-200-200": 1},
                 "fixed": {"200": 1},
             },
+            "reweighted K=5, low biases": {"resampled": {"200-200-200": 2, "200-200": 2, "200": 2}},
+            "wake-sleep, low biases": {"resampled": {"200": 1, "200-200": 1, "200-200-200": 1}},
         },
         every=5,
         n_curve=1000,
@@ -185,6 +204,7 @@ def _new_machine(settings, run):
         learning_rate=rates,
         binarize="resample" if run["bits"] == "resampled" else "none",
         random_state=generator(**run),
+        hidden_bias=settings.hidden_bias.get(run["rule"], 0.0),
         **settings.training,
     )
 
