@@ -78,8 +78,8 @@ class HelmholtzMachine(
         Where the generative biases of the data units start: at zero, or at the logits of the means
         of the data, with one sample of each value added so that they are finite.
     hidden_bias : float
-        Where the generative biases of the hidden units start. Below zero the units begin mostly off,
-        and deep machines learn to share the work among them sooner.
+        Where the generative biases of the hidden units start; below zero the units begin mostly off.
+        An initializer may put its own in their place.
     binarize : {"resample", "threshold", "none"}
         What to do with grey pixels: draw them anew as bits at each presentation, take "above one
         half" as on, or feed them as they are. All but "threshold" want values in [0, 1]. Measures
