@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from hmlib.exact import all_states, kl_divergence
+from hmlib.exact import all_states, entropy, kl_divergence
 from hmlib.helmholtz import HelmholtzMachine
 from hmlib.likelihood import importance_log_likelihood
 from hmlib.wake_sleep import ReweightedWakeSleep, WakeSleep
@@ -85,7 +85,32 @@ def test_the_bound_is_free_energy_plus_divergence_of_the_explanations(machine):
     posterior = np.exp(log_joint + free_energy[:, None])
     gap = [kl_divergence(r, g) for r, g in zip(np.exp(log_recognition), posterior)]
     assert (bound >= free_energy - 1e-12).all()
-    assert_allclose(bound - free_energy, gap, rtol=1e-8)
+    assert_allclose(bound - free_energy, gap, rtol=1e-10)
+
+
+def test_free_energy_and_bound_are_energy_minus_entropy(machine):
+    d = all_states(machine.n_features_in_)
+    log_joint, log_recognition = tables(machine, d)
+    energy, free_energy = -log_joint, -machine.score_samples(d)
+    log_posterior = log_joint + free_energy[:, None]
+    for log_q, value in (
+        (log_posterior, free_energy),
+        (log_recognition, machine.free_energy_bound(d)),
+    ):
+        mean_energy = (np.exp(log_q) * energy).sum(axis=1)
+        H = [entropy(q) for q in np.exp(log_q)]
+        assert_allclose(mean_energy - H, value, atol=1e-10, rtol=0)
+
+
+def test_the_bound_is_reconstruction_plus_cost_of_the_explanation(machine):
+    d, layers = all_states(machine.n_features_in_), joint_states(machine)
+    log_joint, log_recognition = tables(machine, d)
+    x, y = layers[:2]
+    log_likelihood = machine.generative_[0].log_prob(y, x).reshape(log_joint.shape)
+    q, log_prior = np.exp(log_recognition), log_joint - log_likelihood
+    costs = [kl_divergence(*pair) for pair in zip(q, np.exp(log_prior))]
+    reconstruction = -(q * log_likelihood).sum(axis=1)
+    assert_allclose(reconstruction + costs, machine.free_energy_bound(d), atol=1e-10, rtol=0)
 
 
 def test_dreams_follow_the_exact_distribution(machine):
