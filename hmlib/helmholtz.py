@@ -530,6 +530,8 @@ class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
         The result does not depend on it.
     random_state : None, int or numpy.random.Generator
         The source of randomness; each machine draws from a child of its own.
+    classes : None or array_like
+        Labels that have to occur, one for each machine that you count on; None takes those that do.
 
     Attributes
     ----------
@@ -547,7 +549,8 @@ class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If ``X`` or ``y`` is invalid, or ``machine`` is not a Helmholtz machine.
+        If ``X`` or ``y`` is invalid, ``machine`` is not a Helmholtz machine, or the labels are not
+        those of ``classes``.
 
     References
     ----------
@@ -556,10 +559,11 @@ class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
     machine is good for*, and those of *The pyramid*.
     """
 
-    def __init__(self, machine=None, n_jobs=None, random_state=None):
+    def __init__(self, machine=None, n_jobs=None, random_state=None, classes=None):
         self.machine = machine
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.classes = classes
 
     def fit(self, X, y):
         """Train a machine on each class.
@@ -580,6 +584,7 @@ class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         self.classes_, counts = np.unique(y, return_counts=True)
+        self._check_classes()
         self.class_prior_ = counts / len(y)
         self.rng_ = as_generator(self.random_state)
         machines = [clone(machine).set_params(random_state=rng) for rng in self._children()]
@@ -666,6 +671,16 @@ class ClasswiseGenerator(ClassifierMixin, BaseEstimator):
         if not isinstance(machine, HelmholtzMachine):
             raise ValueError(f"machine must be None or a HelmholtzMachine, got {machine!r}")
         return machine
+
+    def _check_classes(self):
+        expected = self.classes_ if self.classes is None else np.unique(self.classes)
+        if lost := np.setdiff1d(expected, self.classes_).tolist():
+            raise ValueError(
+                f"y has no samples of {lost}, so {len(lost)} of {len(expected)} machines would have"
+                " nothing to learn from; add some, or leave them out of classes"
+            )
+        if strange := np.setdiff1d(self.classes_, expected).tolist():
+            raise ValueError(f"y holds {strange}, which classes does not name")
 
     def _children(self, random_state=None, n=None):
         """Return ``n`` generators, one for each class by default, from the object's own or another."""

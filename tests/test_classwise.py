@@ -161,6 +161,16 @@ def test_types_templates_and_parameters_pass_through():
             "label type",
         ),
         (lambda g: ClasswiseGenerator(small()).fit(stripes(9)[0], stripes(8)[1]), "inconsistent"),
+        (
+            lambda g: ClasswiseGenerator(small(), classes=["vertical", "wavy", "horizontal"]).fit(
+                *stripes(9)
+            ),
+            r"y has no samples of \['wavy'\], so 1 of 3 machines",
+        ),
+        (
+            lambda g: ClasswiseGenerator(small(), classes=["vertical"]).fit(*stripes(9)),
+            r"y holds .'horizontal'., which classes does not name",
+        ),
         (lambda g: g.predict(np.zeros((2, 8))), "expecting 9 features"),
         (lambda g: g.predict(np.full((2, 9), 1.5)), r"X must lie in \[0, 1\]"),
         (lambda g: g.sample(0), "n_samples_per_class must be an int of at least 1"),

@@ -170,6 +170,10 @@ def _read(records, start, *layers):
     }
 
 
+def _log_read(*key):
+    return {seed: np.log(value) for seed, value in _read(*key).items()}
+
+
 def _steepest_fall(records, start):
     read = [_read(records, start, layer) for layer in _layers(records)]
     seeds = set.intersection(*map(set, read))
@@ -203,6 +207,10 @@ def _all_and_first(records):
 def _neighbours(records):
     pairs = zip(_layers(records), _layers(records)[1:])
     return [(f"layer {low} - {high}", ("pyramid", low), ("pyramid", high)) for low, high in pairs]
+
+
+def _to_first(records):
+    return [(f"layer {k} - layer 1", ("pyramid", k), ("pyramid", 1)) for k in _layers(records)[1:]]
 
 
 def _better_than(others, which):
@@ -460,6 +468,9 @@ CLAIMS = [
           "smooth", LAYERS,
           differ(_steepest_fall, _less_steep, below=0),
           "The steepest fall from a layer to the next is less than with either other start."),
+    Claim("separates-uniformly", "5.2", "", "With the pyramid all layers tell the classes apart alike.",
+          "uniformly (6.1)", LAYERS, differ(_log_read, _to_first, above=-SIMILAR, below=SIMILAR),
+          "From the conclusion, 6.1; section 5.2 has a decrease. Difference of logarithms, within 5 %."),
     Claim("deep-used", "5.2", "", "With the pyramid deep layers come to hold something meaningful.",
           "fully used", LAYERS, differ(_read, _better_than([readout.UNTRAINED], _deep), above=0),
           "Upper half of the layers; more than with small random weights, untrained."),
