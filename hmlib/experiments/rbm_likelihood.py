@@ -63,7 +63,6 @@ def _rules(n_epochs, **common):
         "PCD-1": {"method": "pcd", "n_steps": 1},
         "PCD-1 centred": {"method": "pcd", "n_steps": 1, "centered": True},
         "PCD-5 centred": {"method": "pcd", "n_steps": 5, "centered": True},
-        "PCD-25 centred": {"method": "pcd", "n_steps": 25, "centered": True},
     }
     return {rule: {**settings[rule], "n_epochs": n, **common} for rule, n in n_epochs.items()}
 
@@ -106,7 +105,6 @@ PROFILES = {
                 "PCD-1": 200,
                 "PCD-1 centred": 200,
                 "PCD-5 centred": 150,
-                "PCD-25 centred": 100,
             },
             batch_size=100,
             learning_rate=(0.1, 0.001),
@@ -117,7 +115,6 @@ PROFILES = {
             "PCD-1": 3,
             "PCD-1 centred": 3,
             "PCD-5 centred": 2,
-            "PCD-25 centred": 1,
         },
         n_chains=200,
         n_betas=20_000,
