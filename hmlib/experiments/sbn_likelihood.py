@@ -149,7 +149,7 @@ PROFILES = {
                 "resampled": {"200": 1, "200-200": 1, "200-200-200": 1},
                 "fixed": {"200": 1},
             },
-            "reweighted K=5, low biases": {"resampled": {"200-200-200": 2, "200-200": 2, "200": 2}},
+            "reweighted K=5, low biases": {"resampled": {"200-200-200": 2, "200-200": 2, "200": 1}},
             "wake-sleep, low biases": {"resampled": {"200": 1, "200-200": 1, "200-200-200": 1}},
         },
         every=5,
