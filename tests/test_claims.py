@@ -268,6 +268,11 @@ def changed(records, name, change):
     return [{**record, name: change(record[name], record)} for record in records]
 
 
+def alike(values, record):
+    """The same accuracy in all layers, 2 % apart at most."""
+    return [0.9 + 0.015 * k / len(values) for k, _ in enumerate(values)]
+
+
 def apart(values, record):
     """Images left out with no tie at any N: fewest by the free pyramid, most by the shallow one."""
     order = ("pyramid", "random", "zero", "clamped")
@@ -292,6 +297,8 @@ CASES = [  # name, records, verdicts: (free, clamped), or of a claim that is not
     ("falls", changed(readout(BOTH), "test", lambda x, _: x[5::-1] + x[6:]), ("not", "not")),
     ("falls-smoothly", readout(FREE), ("reproduced", "cannot tell")),
     ("falls-smoothly", readout(("random",)), ("not", "not")),
+    ("separates-uniformly", readout(FREE), ("partly", "not")),
+    ("separates-uniformly", changed(readout(FREE), "test", alike), ("reproduced", "reproduced")),
     ("deep-used", readout(FREE), YES_NO),
     ("parameters", memory(FREE), "reproduced"),
     ("parameters", changed(memory(FREE), "parameters_printed", lambda n, _: n + 1), "not"),

@@ -470,7 +470,7 @@ CLAIMS = [
           "The steepest fall from a layer to the next is less than with either other start."),
     Claim("separates-uniformly", "5.2", "", "With the pyramid all layers tell the classes apart alike.",
           "uniformly (6.1)", LAYERS, differ(_log_read, _to_first, above=-SIMILAR, below=SIMILAR),
-          "From the conclusion, 6.1; section 5.2 has a decrease. Difference of logarithms, within 5 %."),
+          "As 6.1 sums up; section 5.2 itself has a decrease. Within 5 % of the first layer."),
     Claim("deep-used", "5.2", "", "With the pyramid deep layers come to hold something meaningful.",
           "fully used", LAYERS, differ(_read, _better_than([readout.UNTRAINED], _deep), above=0),
           "Upper half of the layers; more than with small random weights, untrained."),
