@@ -154,6 +154,11 @@ def differ(get, cells, **demand):
     return evidence
 
 
+def _log(get):
+    """Let ``get``, which reads numbers by seed, return their logarithms."""
+    return lambda *key: {seed: np.log(value) for seed, value in get(*key).items()}
+
+
 def together(*parts):
     """Join the comparisons of several functions."""
     return lambda records, pyramid: [c for part in parts for c in part(records, pyramid)]
@@ -168,10 +173,6 @@ def _read(records, start, *layers):
         for record in records
         if record["start"] == start and list(layers) in record["layers"]
     }
-
-
-def _log_read(*key):
-    return {seed: np.log(value) for seed, value in _read(*key).items()}
 
 
 def _steepest_fall(records, start):
@@ -235,10 +236,6 @@ def _memory(records, quantity, n, name):
         for record in records
         if (record["machine"], record["start"]) == kind and n in record["n_train"]
     }
-
-
-def _log_memory(*key):
-    return {seed: np.log(value) for seed, value in _memory(*key).items()}
 
 
 def _at_n(pairs, chosen, one, other=None):
@@ -469,7 +466,7 @@ CLAIMS = [
           differ(_steepest_fall, _less_steep, below=0),
           "The steepest fall from a layer to the next is less than with either other start."),
     Claim("separates-uniformly", "5.2", "", "With the pyramid all layers tell the classes apart alike.",
-          "uniformly (6.1)", LAYERS, differ(_log_read, _to_first, above=-SIMILAR, below=SIMILAR),
+          "uniformly (6.1)", LAYERS, differ(_log(_read), _to_first, above=-SIMILAR, below=SIMILAR),
           "As 6.1 sums up; section 5.2 itself has a decrease. Within 5 % of the first layer."),
     Claim("deep-used", "5.2", "", "With the pyramid deep layers come to hold something meaningful.",
           "fully used", LAYERS, differ(_read, _better_than([readout.UNTRAINED], _deep), above=0),
@@ -518,7 +515,7 @@ CLAIMS = [
           "As above, at every N.", pyramid=False),
     Claim("distance-similar", "5.3", "fig. 5.5", "Both deep machines dream equally close to their images.",
           "similar", MEMORY,
-          differ(_log_memory, _at_n(TO_RANDOM, ALL_N, "mean_distance"), above=-SIMILAR, below=SIMILAR),
+          differ(_log(_memory), _at_n(TO_RANDOM, ALL_N, "mean_distance"), above=-SIMILAR, below=SIMILAR),
           "Difference of logarithms: mean distances within 5 %, at every N."),
     Claim("distance-last", "5.3", "fig. 5.5", "Both dream closer to their images than the shallow one.",
           "deep < shallow", MEMORY, differ(_memory, _at_n(TO_SHALLOW, ALL_N, "mean_distance"), below=0),
