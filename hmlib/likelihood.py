@@ -147,9 +147,10 @@ def annealed_importance_sampling(
 
     In reverse, chains start from the machine and end at the base. The mean of 1 / w is then an
     unbiased estimate of Z_0 / Z_1, and the estimate of log Z on average too large. The two together
-    hold log Z between them, each up to its error (Burda, Grosse and Salakhutdinov, 2015). But the
-    reverse is only as good as its start: states that are not samples of the machine void the
-    promise, and a chain that has never visited a mode will not report it either.
+    hold log Z between them on average (Grosse, Ghahramani and Adams, 2015). But the reverse is only
+    as good as its start: states that are not samples of the machine void the promise, and a chain
+    that has never visited a mode will not report it either. Forward, an estimate that is too large
+    by t nats has a probability of at most e^-t in any case, by Markov's inequality.
 
     Parameters
     ----------
@@ -190,9 +191,9 @@ def annealed_importance_sampling(
     References
     ----------
     Neal (2001), *Annealed importance sampling*. Salakhutdinov and Murray (2008), *On the
-    quantitative analysis of deep belief networks*. Burda, Grosse and Salakhutdinov (2015),
-    *Accurate and conservative estimates of MRF log-likelihood using reverse annealing*. The
-    chapter *Restricted Boltzmann machines*
+    quantitative analysis of deep belief networks*. Grosse, Ghahramani and Adams (2015),
+    *Sandwiching the marginal likelihood using bidirectional Monte Carlo*. The chapter *Restricted
+    Boltzmann machines*
     """
     n_chains, betas = check_count(n_chains, "n_chains", minimum=2), _check_betas(betas)
     if start is not None and not reverse:
