@@ -38,10 +38,10 @@ from hmlib.exact import MAX_UNITS, all_states
 from hmlib.layers import SigmoidLayer
 from hmlib.likelihood import annealed_importance_sampling, importance_log_likelihood
 from hmlib.rbm import (
-    OFFSET_RATE,
     RestrictedBoltzmannMachine,
     _blocks_of_states,
     _difference_of_products,
+    _follow,
     _softplus,
 )
 from hmlib.units import _bernoulli, _sigmoid
@@ -803,7 +803,7 @@ class DeepBoltzmannMachine(_DeepMachine):
         """
         if self.centered:
             for offset, x in zip(self.offsets_, data):
-                offset += OFFSET_RATE * (x.mean(axis=0) - offset)
+                _follow(offset, x)
         x = [layer - offset for layer, offset in zip(data, self.offsets_)]
         y = [layer - offset for layer, offset in zip(model, self.offsets_)]
         steps_W = [_difference_of_products(*pair) for pair in zip(x, x[1:], y, y[1:])]

@@ -482,8 +482,8 @@ class RestrictedBoltzmannMachine(BinaryDataMixin, _RestrictedMachine):
 
     def _centered_gradient(self, v, h, v_model, h_model):
         """Compute the gradient in centred parameters, turned back into steps of W, b and c."""
-        self.visible_offset_ += OFFSET_RATE * (_mean(v) - self.visible_offset_)
-        self.hidden_offset_ += OFFSET_RATE * (_mean(h) - self.hidden_offset_)
+        _follow(self.visible_offset_, v)
+        _follow(self.hidden_offset_, h)
         mu, lam = self.visible_offset_, self.hidden_offset_
         W, b, c = _differences(v - mu, h - lam, v_model - mu, h_model - lam)
         return [W, b - W @ lam, c - mu @ W]
@@ -881,6 +881,16 @@ def _difference_of_products(v, h, v_model, h_model):
 def _mean(x):
     """Average over samples: what ``np.mean`` does, in half the time for small batches."""
     return x.sum(axis=0) / len(x)
+
+
+def _follow(offset, x):
+    """Move the running mean of a layer towards the mean of its states, in place.
+
+    The offset of a pixel that is never on shrinks for ever. Before it gets among the last, denormal
+    numbers of its type, with which products take many times as long, it becomes zero.
+    """
+    offset += OFFSET_RATE * (_mean(x) - offset)
+    offset[np.abs(offset) < np.finfo(offset.dtype).eps ** 2] = 0
 
 
 def _softplus(u):

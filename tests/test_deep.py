@@ -689,7 +689,7 @@ def test_with_exact_averages_the_step_is_the_gradient_of_the_likelihood(hidden):
 
 def test_the_centred_step_is_the_gradient_in_centred_parameters(monkeypatch):
     """There W moves while b + W lambda, the biases of the centred energy, stay."""
-    monkeypatch.setattr("hmlib.deep.OFFSET_RATE", 0.0)
+    monkeypatch.setattr("hmlib.rbm.OFFSET_RATE", 0.0)
     machine, rng = scrambled_dbm(3, (2, 2)), np.random.default_rng(2)
     for offset in machine.offsets_:
         offset[:] = rng.random(offset.shape)

@@ -31,6 +31,7 @@ from hmlib.experiments import (
 )
 from hmlib.experiments.files import locked, project_folder, write_atomically
 from hmlib.experiments.provenance import machine_description
+from hmlib.experiments.training import both_ways, lower_way
 from hmlib.hopfield import error_probability, retrieval_overlap
 
 # An experiment of six runs, each a random walk that takes its time and leaves checkpoints.
@@ -697,3 +698,18 @@ def test_overlaps_below_capacity_agree_with_amit_gutfreund_sompolinsky(paper):
             if r["rule"] == "hebb" and r["n_units"] == 2000 and r["load"] == load
         ]
         assert np.mean(group) == pytest.approx(retrieval_overlap(load), abs=0.003)
+
+
+def test_a_run_annealed_in_both_directions_counts_with_its_smaller_value():
+    forward = {"log_likelihood": -111.987, "error_log_partition": 0.263}
+    backward = {"log_likelihood_reverse": -86.75, "error_reverse": 0.05}
+    chains = {"effective_sample_size": 9.6, "effective_sample_size_reverse": 154.0}
+    plain = forward | backward | chains
+    assert lower_way(plain) == -111.987
+    assert both_ways(plain) == "-111.99 ± 0.26 ( 10)   -86.75 ± 0.05 (154)"
+    prefixed = {"up_down_" + name: value for name, value in plain.items()}
+    prefixed |= {"log_likelihood": -1.0, "log_likelihood_reverse": -2.0}  # of the other stage
+    assert lower_way(prefixed, "up_down_") == -111.987
+    assert both_ways(prefixed, "up_down_") == both_ways(plain)
+    with pytest.raises(KeyError):
+        lower_way(forward)

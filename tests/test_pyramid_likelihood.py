@@ -302,7 +302,7 @@ def test_the_parts_of_the_paper_plan_compare_what_is_there():
             assert part["starts"] == STARTS and not seen & cells
             seen |= cells
         assert cells <= seen
-    assert {seed for depth, seed in seen} == set(range(5)) and len(seen) == 16
+    assert {seed for depth, seed in seen} == set(range(5)) and len(seen) == 20
 
 
 @pytest.mark.parametrize("profile", ["smoke", "book", "paper"])

@@ -19,6 +19,7 @@ from hmlib.rbm import (
     GaussianRestrictedBoltzmannMachine,
     RestrictedBoltzmannMachine,
     _blocks_of_states,
+    _follow,
 )
 from hmlib.units import sample_bernoulli
 
@@ -183,6 +184,18 @@ def test_the_centred_step_is_the_gradient_in_centred_parameters(monkeypatch):
     steps = expected_gradient(machine, v, world, np.exp(machine.score_samples(v)))
     for ours, reference in zip(steps, [dW, db - dW @ lam, dc - mu @ dW]):
         assert_allclose(ours, reference, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_offsets_follow_the_means_and_end_at_zero_not_among_denormal_numbers(dtype):
+    least = np.finfo(dtype).eps ** 2
+    offset = np.array([0.5, 2 * least, 1.005 * least, np.finfo(dtype).tiny / 4, 0], dtype)
+    _follow(offset, np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], dtype))
+    assert_allclose(offset, [0.5, 1.98 * least, 0, 0, 0], rtol=1e-6)
+    machine = scrambled_machine(4, 2, dtype=dtype, centered=True)
+    machine.visible_offset_[:] = np.finfo(dtype).tiny / 4
+    machine._learn(np.array([[0, 1, 1, 0]], dtype))
+    assert_allclose(machine.visible_offset_, [0, 0.01, 0.01, 0], rtol=1e-6)
 
 
 def test_centring_makes_learning_the_same_for_inverted_images():

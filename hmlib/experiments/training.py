@@ -9,8 +9,10 @@ from hmlib.likelihood import annealed_importance_sampling
 __all__ = [
     "anneal_both_ways",
     "base_log_likelihood",
+    "both_ways",
     "curve_of",
     "keep",
+    "lower_way",
     "mean_row",
     "resume",
     "train",
@@ -103,6 +105,35 @@ def anneal_both_ways(machine, start, *, n_chains, betas, rng):
         "effective_sample_size": forward.effective_sample_size,
         "effective_sample_size_reverse": reverse.effective_sample_size,
     }
+
+
+def lower_way(record, prefix=""):
+    """Return the smaller log-likelihood of a run that was annealed in both directions."""
+    return min(record[prefix + "log_likelihood"], record[prefix + "log_likelihood_reverse"])
+
+
+def both_ways(record, prefix=""):
+    """Write the two log-likelihoods of a run as part of a line.
+
+    Parameters
+    ----------
+    record : dict
+        A run that was annealed in both directions.
+    prefix : str
+        What stands before the names of its metrics, such as ``"up_down_"``.
+
+    Returns
+    -------
+    str
+        Forward and backward value, each with the error of log Z and, in brackets, the effective
+        sample size. The columns fit values of up to three digits before the point.
+    """
+    columns = (
+        ("log_likelihood", "error_log_partition", "effective_sample_size"),
+        ("log_likelihood_reverse", "error_reverse", "effective_sample_size_reverse"),
+    )
+    values = ([record[prefix + name] for name in names] for names in columns)
+    return "  ".join(f"{y:7.2f} ± {error:.2f} ({chains:3.0f})" for y, error, chains in values)
 
 
 def base_log_likelihood(base_bias, X):
