@@ -886,8 +886,8 @@ def _mean(x):
 def _follow(offset, x):
     """Move the running mean of a layer towards the mean of its states, in place.
 
-    The offset of a pixel that is never on shrinks for ever. Before it gets among the last, denormal
-    numbers of its type, with which products take many times as long, it becomes zero.
+    The offset of a pixel that is never on shrinks with every update. Before it gets among the
+    denormal numbers of its type, with which products take many times as long, it becomes zero.
     """
     offset += OFFSET_RATE * (_mean(x) - offset)
     offset[np.abs(offset) < np.finfo(offset.dtype).eps ** 2] = 0
